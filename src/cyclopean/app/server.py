@@ -104,13 +104,13 @@ def serve(
     raise KeyboardInterrupt
 
 
-def models_offered(model: str, backend: str = "torch") -> dict[str, "Callable[[], Predictor]"]:
+def models_offered(model: str, backend: str = "torch", device: str = "cpu") -> dict[str, "Callable[[], Predictor]"]:
     """Return what loads each model by the name that a page shows: those of `model`, which are separated by commas, then
     the bundled ones, which are loaded when they are chosen. The default alone is no choice.
     """
     given = [name.strip() for name in model.split(",") if name.strip()] or [DEFAULT]
     others = [] if given == [DEFAULT] else sorted(path.parent.name for path in MODELS.glob("*/config.json"))
-    return {_title(name): cache(partial(_load, name, backend)) for name in dict.fromkeys([*given, *others])}
+    return {_title(name): cache(partial(_load, name, backend, device)) for name in dict.fromkeys([*given, *others])}
 
 
 def assembled(
@@ -136,10 +136,10 @@ def _loaded(store: Store, offered: "Mapping[str, Callable[[], Predictor]]") -> "
     return AppState(first, store, examples.installed(), offered if len(offered) > 1 else {})
 
 
-def _load(name: str, backend: str) -> "Predictor":
+def _load(name: str, backend: str, device: str) -> "Predictor":
     from cyclopean.inference.predictor import load
 
-    return load(name, backend=backend)
+    return load(name, device, backend)
 
 
 def _title(name: str) -> str:

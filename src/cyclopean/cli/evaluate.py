@@ -85,7 +85,7 @@ class Evaluate:
     """trained: pictures are shown to models at the very size they were trained at, as papers do; aspect: in their own
     shape, with about as many pixels, as `predict` does. Without it, as a model's config.json says, else trained."""
     device: str = "cpu"
-    """Where models run, such as cuda."""
+    """Where models run: auto (a GPU if there is one), cpu, cuda, cuda:1, mps."""
     backend: Literal["torch", "onnxruntime"] = "torch"
     """What runs the model. onnxruntime (pip install 'cyclopean[fast]'): the same depth sooner, on the CPU."""
     alone: bool = False

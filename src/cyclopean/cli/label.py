@@ -46,7 +46,7 @@ class Label:
     """Work on a Ray cluster that shares these folders: auto (the one that this machine belongs to, or this machine
     alone), or its address."""
     device: Annotated[str, Flag("NAME")] = "cpu"
-    """cpu, cuda, cuda:1, mps."""
+    """auto, cpu, cuda, cuda:1, mps."""
 
 
 def main(arguments: list[str]) -> int:

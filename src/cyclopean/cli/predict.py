@@ -97,7 +97,7 @@ class Predict:
     """Write every frame of a video as predicted: without it, the scale (and the shift, where a model leaves that
     unknown) of each frame's depth is aligned to the frames before."""
     device: Annotated[str, Flag("NAME")] = "cpu"
-    """cpu, cuda, cuda:1, mps."""
+    """auto, cpu, cuda, cuda:1, mps."""
     backend: Literal["torch", "onnxruntime"] = "torch"
     """What runs the model. onnxruntime (pip install 'cyclopean[fast]'): the same depth sooner, on the CPU."""
     workers: int = 1

@@ -11,6 +11,7 @@ from cyclopean.cli.early import (
     known_camera,
     refuse_metres,
     refuse_missing_backend,
+    refuse_unknown_device,
     refuse_unknown_model,
     says_metric,
 )
@@ -142,6 +143,8 @@ class Refocus:
     model: Annotated[str, Flag("NAME")] = "auto"
     """A bundled model, a model's folder, or a Hub repository (owner/name), also of a depth model of transformers
     (docs/models.md). auto: general; for panoramas, panorama."""
+    device: Annotated[str, Flag("NAME")] = "cpu"
+    """What the network runs on: auto, cpu, cuda, cuda:1, mps. Blur is computed on the CPU."""
     backend: Literal["torch", "onnxruntime"] = "torch"
     """What runs the model. onnxruntime (pip install 'cyclopean[fast]'): the same depth sooner, on the CPU."""
     camera: Annotated[str, Flag("NAME|FILE")] = "auto"
@@ -212,7 +215,7 @@ def run(options: Refocus) -> None:
         embedded="ignore" if frame is not None else EMBEDDED.get(options.depth, "ignore"),
     )  # fmt: skip
     check_writable([target.folder])
-    models = Models(options.model, backend=options.backend)
+    models = Models(options.model, options.device, backend=options.backend)
 
     def choose(photo: "Photo") -> "Predictor":
         predictor = models.for_photo(photo)
@@ -295,6 +298,7 @@ def _check_words(options: Refocus) -> tuple[Path, list[str]]:
     known_camera(options.camera, options.field_of_view)
     refuse_unknown_model(options.model)
     refuse_missing_backend(options.backend)
+    refuse_unknown_device(options.device)
     return Path(options.photo[0]), comma_list("--save", options.save, SAVE)
 
 

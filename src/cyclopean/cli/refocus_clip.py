@@ -39,7 +39,7 @@ def run_clip(options: Refocus, source: Path) -> None:
     result = target.path(f"_defocus{suffix}")
     for note in (*clip_notes(source, result, most), *(other_container(source, result) if named is None else ())):
         remark(note, "refocus")
-    predictor = load(DEFAULT if options.model == "auto" else options.model, backend=options.backend)
+    predictor = load(DEFAULT if options.model == "auto" else options.model, options.device, options.backend)
     with progress_bar(source.name) as progress:
         report, written = refocus_clip(
             source, target, keys, predictor,

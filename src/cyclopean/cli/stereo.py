@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopean.cli.early import known_camera, loading, refuse_unknown_model
+from cyclopean.cli.early import known_camera, loading, refuse_unknown_device, refuse_unknown_model
 from cyclopean.cli.jobs import Job, jobs_for
 from cyclopean.cli.output import emit, remark
 from cyclopean.cli.parsing import (
@@ -74,6 +74,8 @@ class Stereo:
     model: Annotated[str, Flag("NAME")] = "auto"
     """A bundled model, a model's folder, or a Hub repository (owner/name), also of a depth model of transformers
     (docs/models.md)."""
+    device: Annotated[str, Flag("NAME")] = "cpu"
+    """What the network runs on: auto, cpu, cuda, cuda:1, mps. The other eye is computed on the CPU."""
     camera: Annotated[str, Flag("NAME|FILE")] = "auto"
     """What took the photos, as for `predict`: pinhole, or a JSON file with a camera."""
     field_of_view: Annotated[float | None, Flag("DEGREES")] = None
@@ -116,7 +118,7 @@ def run(options: Stereo) -> int:
             camera, known, options.max_megapixels, embedded=EMBEDDED.get(options.depth, "ignore"),
         )  # fmt: skip
         check_writable(job.folder for job in jobs)
-        models = Models(options.model)
+        models = Models(options.model, options.device)
         models.check()
         for job in with_progress(jobs, "second eyes") if len(jobs) > 1 else jobs:
             one = Input(job.source, replace(job.target(overwrite=options.overwrite), implied=implied))
@@ -161,6 +163,7 @@ def _checked_names(options: Stereo) -> list[str]:
     if options.depth not in (BESIDE, *EMBEDDED) and not Path(str(options.depth)).exists():
         raise InputError(f"there is no depth file {options.depth}; check the path.")
     refuse_unknown_model(options.model)
+    refuse_unknown_device(options.device)
     return layouts
 
 

@@ -117,7 +117,7 @@ def seam_score(values: OneMap) -> float:
 
     About 1 where the seam is closed; 0 for a constant map.
     """
-    values = values.double()
+    values = values.cpu().double()  # mps has no double precision
     step = (values[..., 0] - values[..., -1]).abs().nanmean()
     inside = values.diff(dim=-1).abs().nanmean()
     return float(step / inside) if float(inside) > 0 else 0.0

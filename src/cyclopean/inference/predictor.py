@@ -325,7 +325,8 @@ def load(name: str | Path = models.DEFAULT, device: str = "cpu", backend: str = 
     """Return the predictor of a bundled model, of a model's folder, or of a Hub repository (`owner/name`).
 
     A folder or a repository may also hold a depth model of `transformers` (`inference.foreign`). An ONNX file (.onnx)
-    runs in onnxruntime, and so does a model of cyclopean with the `backend` "onnxruntime": on the CPU alone.
+    runs in onnxruntime, and so does a model of cyclopean with the `backend` "onnxruntime": on the CPU alone. The
+    `device` "auto" is the first GPU that works, else the CPU.
     """
     if backend not in BACKENDS:
         raise unknown_name("backend", backend, BACKENDS)
@@ -365,6 +366,7 @@ def load(name: str | Path = models.DEFAULT, device: str = "cpu", backend: str = 
     if backend == "onnxruntime":
         _check_on_cpu(str(name), device)
         around = projection == "equirectangular"
+        device = "cpu"
         method = Accelerated(method, network_session(folder, method, around=around, sha256=maker.sha256)).eval()
     elif folder.parent == models.BUNDLED:
         method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the same answers, sooner on CPUs
@@ -374,7 +376,7 @@ def load(name: str | Path = models.DEFAULT, device: str = "cpu", backend: str = 
 
 
 def _check_on_cpu(name: str, device: str) -> None:
-    if device != "cpu":
+    if device not in ("cpu", "auto"):
         raise InputError(f"{printable(name)} runs in onnxruntime on the CPU; leave the device {device!r} out.")
 
 
