@@ -18,7 +18,7 @@ from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole
 from cyclopean.inference import folder_pipeline
 from cyclopean.inference.clip_pipeline import predict_clip
-from cyclopean.inference.folder_pipeline import Input, predict_all
+from cyclopean.inference.folder_pipeline import Input, Predicting, predict_all
 from cyclopean.inference.photo_pipeline import DepthOptions, Models, Written, predict_photo
 from cyclopean.inference.predictor import Predictor, load
 from cyclopean.inference.prefetching import prefetched
@@ -222,3 +222,26 @@ def test_frames_of_a_clip_share_a_pass(tmp_path):
             np.testing.assert_allclose(np.load(path), np.load(made[3][name]), rtol=1e-5)
         elif path.is_file() and path.suffix != ".json":
             assert path.read_bytes() == made[3][name].read_bytes(), name
+
+
+def test_layers_of_16_bits_are_near_those_of_32_and_are_stated(tmp_path):
+    """In whatever way pictures are looked at; a result of one precision is not taken for one of another."""
+    torch.manual_seed(2)
+    photo, dtypes = Photo(torch.rand(1, 3, 60, 90)), []
+    whole = Predicting("general", DepthOptions(), post_process="monodepth")
+    expected = whole.models().for_photo(photo)(photo)
+    for precision in ("bfloat16", "float16"):
+        work = replace(whole, precision=precision)
+        predictor = work.models().for_photo(photo)
+        watched = next(m for m in predictor.method.modules() if isinstance(m, torch.nn.Conv2d))
+        handle = watched.register_forward_hook(lambda _module, _inputs, output: dtypes.append(output.dtype))
+        depth = predictor(photo)
+        handle.remove()
+        assert set(dtypes) == {getattr(torch, precision)}
+        dtypes.clear()
+        assert depth.inverse_depth.dtype == torch.float32
+        error = ((depth.inverse_depth - expected.inverse_depth).abs() / expected.inverse_depth).mean()
+        assert 0 < float(error) < 0.03, precision
+        assert (depth.notes["precision"], "precision" in expected.notes) == (precision, False)
+        assert work.fitted_options().settings != whole.fitted_options().settings
+    assert replace(whole, precision="float32", batch=4).fitted_options() == whole.fitted_options()

@@ -93,6 +93,8 @@ class Predict:
     batch: Annotated[int, Flag("N")] = 1
     """Photos in a row that have one size, or frames of a clip, that go through the network together: for a GPU. In any
     case the next ones are read, and results are written, while it runs."""
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Of the network's layers; 16 bits are for a GPU, and change depth a little. The sidecar states it."""
     steady: bool = True
     """Write every frame of a video as predicted: without it, the scale (and the shift, where a model leaves that
     unknown) of each frame's depth is aligned to the frames before."""
@@ -186,6 +188,11 @@ def _checked_names(options: Predict) -> tuple[tuple[str, ...], str]:
     known_camera(options.camera, options.field_of_view)
     refuse_unknown_model(options.model)
     refuse_missing_backend(options.backend)
+    if options.precision != "float32" and (options.backend != "torch" or options.right or options.uncertainty):
+        raise InputError(
+            f"--precision {options.precision} is for torch and one look at single photos; leave --backend, --right and "
+            "--uncertainty out."
+        )
     if options.batch < 1:
         raise InputError(f"--batch is {options.batch}; it needs a number of photos, 1 or more.")
     if options.uncertainty < 0 or options.uncertainty == 1:
@@ -214,7 +221,7 @@ def _work(options: Predict, saved: tuple[str, ...], post_process: str) -> "Predi
         options.device, options.via_cube, post_process, named_look(options.look),
         height_width("--size", options.size) if options.size else None,
         None if options.profile is None else Path(options.profile), options.steady, options.overwrite, options.backend,
-        batch=options.batch,
+        batch=options.batch, precision=options.precision,
     )  # fmt: skip
 
 

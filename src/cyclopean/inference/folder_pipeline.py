@@ -28,7 +28,7 @@ from cyclopean.inference.photo_pipeline import (
 )
 from cyclopean.inference.predictor import Predictor
 from cyclopean.inference.prefetching import prefetched
-from cyclopean.inference.wrappers import POST_PROCESSES
+from cyclopean.inference.wrappers import POST_PROCESSES, Autocast
 from cyclopean.io.depthmap import DepthMap
 from cyclopean.io.files import CLIPS, file_hash, read_json
 from cyclopean.io.result_names import Target
@@ -52,7 +52,8 @@ class Predicting:
 
     `model` is a name as of `Models`; `size` is (height, width) and `post_process` a name of `POST_PROCESSES`, or "";
     `profile` is the file of a camera profile. `steady`: as of `predict_clip`. `again`: whether what is there is made
-    once more. `backend`: as of `load`. `batch`: frames of a clip that go through the network together.
+    once more. `backend`: as of `load`. `batch`: frames of a clip that go through the network together. `precision`
+    is that of the layers (`Autocast`).
     """
 
     model: str
@@ -67,13 +68,15 @@ class Predicting:
     again: bool = False
     backend: str = "torch"
     batch: int = 1
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
 
     def models(self) -> Models:
         """Return the models, none of them loaded yet."""
 
         def configured(predictor: Predictor) -> Predictor:
             predictor = predictor.resized(self.look, self.size)
-            return replace(predictor, infer=POST_PROCESSES[self.post_process]) if self.post_process else predictor
+            infer = POST_PROCESSES[self.post_process] if self.post_process else predictor.infer
+            return replace(predictor, infer=infer if self.precision == "float32" else Autocast(infer, self.precision))
 
         return Models(self.model, self.device, backend=self.backend, via_cube=self.via_cube, configure=configured)
 
@@ -82,6 +85,8 @@ class Predicting:
         what = asdict(self)
         del what["device"], what["again"], what["backend"], what["batch"], what["options"]["max_megapixels"]
         del what["options"]["mend"]  # a folder is not mended by hand
+        if self.precision == "float32":  # as results were made when there was no other
+            del what["precision"]
         what["profile"] = None if self.profile is None else file_hash(self.profile)
         if isinstance(self.options.known, Path):
             what["options"]["known"] = file_hash(self.options.known)

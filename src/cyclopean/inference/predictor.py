@@ -29,7 +29,7 @@ from cyclopean.inference.panorama import (
     seam_score,
 )
 from cyclopean.inference.panorama_detection import without_padding
-from cyclopean.inference.wrappers import ColourSpread, FocalRecorder, Infer, OneScale, Scales, TwoScale, plain
+from cyclopean.inference.wrappers import Autocast, ColourSpread, FocalRecorder, Infer, OneScale, Scales, TwoScale, plain
 from cyclopean.io.depthmap import DepthMap, from_numbers
 from cyclopean.io.files import REPOSITORY, printable, write_text
 from cyclopean.io.image import Photo, resize
@@ -314,6 +314,8 @@ class Predictor:
     def _depth_map(
         self, inverse: Float[Tensor, "1 1 h w"], camera: AnyCamera | None, notes: Mapping[str, float | str]
     ) -> DepthMap:
+        if isinstance(self.infer, Autocast):
+            notes = {**notes, "precision": self.infer.precision}
         numbers = inverse.clone().float().cpu()  # a clone is not an inference tensor: callers may compute with it
         ambiguity = self.method.ambiguity
         unit: Unit = "m" if ambiguity == "metric" else "relative"

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -59,6 +60,19 @@ def small_where_near(method: Method, target: View) -> InverseDepth:
     """Fuse the inverse depth of the view and of its mirror image at two thirds of the size as FAL-Net does."""
     full, size = plain(method, target), size_of(target.seen)
     return fuse_near(full, F.interpolate(_at_size(_mirrored, method, target, SMALL), size))
+
+
+@dataclass(frozen=True)
+class Autocast:
+    """Run `infer` with layers in a `precision` of 16 bits, weights and results in 32."""
+
+    infer: Infer
+    precision: Literal["bfloat16", "float16"]
+
+    def __call__(self, method: Method, target: View) -> InverseDepth:
+        """Return the inverse depth of a view."""
+        with torch.autocast(target.seen.device.type, getattr(torch, self.precision)):
+            return self.infer(method, target).float()
 
 
 # name -> how a view is predicted, by the papers' names for what they do after (or beside) one look
