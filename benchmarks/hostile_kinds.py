@@ -358,7 +358,7 @@ def _make_mattes(folder: Path) -> None:
 
 def _read_mattes(folder: Path) -> None:
     from cyclopean.defocus.edges import matted
-    from cyclopean.defocus.subject import read_matte
+    from cyclopean.defocus.matte import read_matte
 
     assert matted(_depth(), read_matte(_only(folder))).inverse_depth.isfinite().all(), "depth that is not finite"
 

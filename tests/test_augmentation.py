@@ -101,8 +101,10 @@ def test_mild_colours_are_mild_and_keep_grey_grey(pinhole):
 
 def test_flipping_clips_with_a_swap_is_refused():
     sample = sample_of(photograph(RIGS["rectified"]))
-    with pytest.raises(InputError, match="a stereo pair was needed"):
+    with pytest.raises(InputError, match="a stereo pair is needed, and this data set has single pictures"):
         augmentation.flip_stereo(replace(sample, sources=()))
+    with pytest.raises(InputError, match="one source whose place is known, and there are 2 sources"):
+        augmentation.flip_stereo(replace(sample, sources=sample.sources * 2))
 
 
 def test_a_crop_changes_camera_and_window_together(pinhole):

@@ -72,9 +72,11 @@ def flip_stereo(sample: Sample) -> Sample:
 
     The new target is the old source, whose true depth is not known: it is NaN.
     """
+    if not sample.sources:
+        raise InputError("a stereo pair is needed, and this data set has single pictures; give pairs (docs/data.md).")
     if len(sample.sources) != 1 or sample.sources[0].from_target is None:
         raise InputError(
-            f"a stereo pair was needed, one source whose place is known, and there are {len(sample.sources)} sources "
+            f"a stereo pair is needed, one source whose place is known, and there are {len(sample.sources)} sources "
             f"({sum(s.from_target is None for s in sample.sources)} without a pose, as frames of a video are); give "
             "pairs (sources=stereo), or take a method that predicts poses, such as monodepth2."
         )

@@ -10,6 +10,7 @@ import trimesh
 from PIL import Image
 from visiting import Server, Visitor, wait_until
 
+import phones
 from filmed import film, walking
 
 ODD = {"photo.heic": (320, 240), "grey.tif": (301, 201), "wide.png": (1500, 20)}
@@ -220,6 +221,21 @@ def test_two_at_once_keep_their_own_pictures(visitors, server: Server, tmp_path:
     address = first.part("under").get_attribute("src").split("/")
     stolen = second.page.request.get(f"{server.url}/picture/{'A' * len(address[1])}/{address[2]}")
     assert stolen.status == 404
+
+
+def test_a_phones_own_depth_is_taken_and_can_be_estimated_instead(visitor: Visitor, tmp_path: Path):
+    visitor.drop(phones.write(tmp_path / "phone.jpg", phones.gdepth()))
+    own = visitor.see("depth")
+    assert visitor.page.locator("#embedded").is_visible()
+    assert not visitor.page.locator("#estimated").is_visible()
+    assert "the depth in its own file is taken" in visitor.part("note").inner_text()
+    last = visitor.part("under").get_attribute("src")
+    visitor.page.click("#predict")
+    changed(visitor, last)
+    assert np.abs(visitor.see("depth") - own).mean() > 2
+    visitor.page.locator("#estimated").wait_for()
+    assert not visitor.page.locator("#embedded").is_visible()
+    assert visitor.part("note").inner_text() == ""
 
 
 def test_a_clip_is_refocused_from_one_point_to_another(visitor: Visitor, tmp_path: Path):

@@ -3,6 +3,7 @@
 import json
 from concurrent.futures import Future
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ pytest.importorskip("starlette", reason="the app needs the extra 'app'")
 
 from starlette.testclient import TestClient
 
+import phones
 from cyclopean.app import calibration, handlers, server
 from cyclopean.app.handlers import AppState
+from cyclopean.app.service import RefocusSettings
 from cyclopean.app.session import Session
 from filmed import blue_is_near
 
@@ -98,3 +101,47 @@ def test_the_page_offers_the_models_beside_the_bundled_ones(state: AppState, mon
         assert loads == [], "the page does not wait for them"
         assert list(server._loaded(state.store, offered).models) == models
         assert loads == [names.split(",")[0]], "the others when somebody chooses them"
+
+
+def test_depth_of_a_photos_own_file_is_taken_until_another_is_asked_for(choice: AppState) -> None:
+    """A square stands before a background; where it is Apple's, its scale is that photo's alone."""
+    session = choice.store.open()
+
+    def bring(data: bytes) -> dict:
+        session.receive(phones.write(session.room() / "phone.jpg", data))
+        return handlers.open_photo(choice, session.token)
+
+    def saved() -> tuple[str, str | None]:
+        files = {Path(file["name"]).suffix: file for file in handlers.save_depth(choice, session.token)["files"]}
+        side = json.loads(session.files[files[".json"]["name"]].read_text())
+        return side["unit"], side["model"] and side["model"]["name"]
+
+    def refocused() -> str:
+        handlers.focus(choice, session.token, (0.4, 0.4), RefocusSettings(4.0), "point")
+        handlers.save_photo(choice, session.token, "PNG")
+        return json.loads(session.files["phone_defocus.json"].read_text())["depth_map"]["unit"]
+
+    opened = bring(phones.gdepth())
+    assert opened.get("embedded"), opened
+    assert "the depth in its own file is taken (GDepth" in opened["note"]
+    assert saved() == ("m", None)
+    near, far = (1 / float(session.preview.depth.inverse_depth[0, 0, y, x]) for x, y in ((40, 30), (80, 70)))
+    assert near == pytest.approx(phones.NEAR, rel=0.05)
+    assert far == pytest.approx(phones.depth_of((96, 128))[80, 70], rel=0.1)
+    assert refocused() == "m"
+
+    opened = handlers.predict(choice, session.token)
+    assert (opened["embedded"], opened["stage"], "own file" in opened["note"]) == (False, "depth", False)
+    assert saved()[0] == "relative"
+    assert refocused() == "relative"
+
+    assert bring(phones.apple_jpeg())["embedded"], "that was for the photo before"
+    calibration.measure(choice, session.token, [(0.4, 0.4), (0.8, 0.9)])
+    assert "one length does not determine both" in calibration.set_distance(choice, session.token, 1.0)["error"]
+    assert "in metres" in calibration.set_distances(choice, session.token, 1.0, 4.0)["note"]
+    assert saved() == ("m", None)
+    bring(phones.gdepth(units=None))
+    calibration.measure(choice, session.token, [(0.4, 0.4), (0.8, 0.9)])
+    for refused in (calibration.set_distance, calibration.set_height):
+        assert "whose scale holds for this photo alone" in refused(choice, session.token, 1.0)["error"]
+    assert not bring(phones.jpeg())["embedded"]

@@ -173,9 +173,10 @@ def test_words_that_mean_nothing_are_one_sentence(tmp_path):
     cases = {
         "": "--out is missing",
         "--out": "--out needs a value",
-        "--at 1": "--at needs 2 values",
+        "--at 1": "--at needs 2 values with spaces between, --at X X; see --help.",
+        "--at 0.4,0.6": "--at needs 2 values",
         "--at 1 --out x": "--at needs 2 values",
-        "--at 1 x": "--at needs a number, not 'x'",
+        "--at 1 x": "--at needs a number in each place of --at X X, not 'x'",
         "--max-items 1.5": "--max-items needs a whole number, not '1.5'",
         "--kind fra": "unknown value of --kind 'fra': did you mean 'far'?",
         "--size 3by4": "--size needs HxW, not '3by4'",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from fractions import Fraction
@@ -190,12 +191,19 @@ def test_bad_models_and_folders(tmp_path: Path, capsys: pytest.CaptureFixture[st
     (foreign / "config.json").write_text('{"architectures": ["Bert"]}')
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("")
+    for name in ("runs/first/best", "runs/second"):
+        shutil.copytree(model, tmp_path / name)
     before = names(tmp_path)
     for words, sentence in [
         ((photo, "--model", "generall"), "unknown model 'generall'"),
         ((photo, "--model", corrupt), "corrupt"),
         ((photo, "--model", foreign), "foreign"),
-        ((photo, "--model", tmp_path / "empty"), "is not a model"),
+        ((photo, "--model", tmp_path / "empty"), "is not a model: it has no config.json; give a folder written by"),
+        ((photo, "--model", tmp_path / "runs"), f"give one of the models in {tmp_path}/runs: first, second."),
+        (
+            (photo, "--model", tmp_path / "runs" / "second" / "model.safetensors"),
+            f"is a file of a model; give its folder, {tmp_path}/runs/second.",
+        ),
         ((photo, "--model", model, "--device", "abacus"), "'abacus' cannot be used"),
         ((photo, "--model", model, "--out", tmp_path / "file" / "out"), "cannot write to"),
         ((tmp_path / "empty", "--model", model), "holds no photos or videos"),

@@ -220,7 +220,7 @@ BAD_WORDS = (
     (("{photo}", "--at", "5", "5", "--amount", "-1"), "amount is -1; it must be 0 or more"),
     (("{photo}", "--at", "5", "5", "--method", "median+thin+average"), "did you mean 'thin-lens'"),
     (("{photo}", "--at", "5"), "--at needs 2 values"),
-    (("{photo}", "--at", "left", "5"), "--at needs a number, not 'left'"),
+    (("{photo}", "--at", "left", "5"), "--at needs a number in each place of --at X Y, not 'left'"),
     (("{photo}", "--at", "0.5", "20"), "mixes a fraction with pixels"),
     (("{photo}", "--at", "60", "20"), "lies outside the photo, which is 60x40"),
     (("{photo}", "--at", "-0.1", "0.5"), "lies outside the photo, which is 60x40"),

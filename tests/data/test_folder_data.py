@@ -133,6 +133,23 @@ def test_depth_pictures_need_and_use_their_scale(tmp_path):
     assert depth[1, 1] == pytest.approx(1.5)
 
 
+def test_what_is_not_a_folder_of_pairs_is_told_how_to_become_one(tmp_path):
+    """Recorders put the view into each name; a view may be missing; other layouts need their kind."""
+    for names, words in (
+        (("left_0.png", "right_0.png"), r"called left_0\.png, \.\.\. and right_0\.png, \.\.\.; rename them"),
+        (("0.png", "0_r.png"), r"no picture in .*left has a partner in .*right: both of a pair need one name"),
+        (("0.png", None), "nor folders left and right, of which it has left alone; else its kind stands in front"),
+        ((None, None), "nor folders left and right; else its kind stands in front of it: clip:"),
+    ):
+        folder = tmp_path / str(names)
+        (folder / "calib").mkdir(parents=True)
+        for view, name in zip(("left", "right"), names, strict=True):
+            if name:
+                picture(folder / view / name)
+        with pytest.raises(InputError, match=words):
+            FolderDataset(folder)
+
+
 def test_missing_calibration_shows_how_to_write_one(tmp_path):
     with pytest.raises(InputError, match=r"focal_px.*\[1, 1\.66667\]"):
         FolderDataset(own_pairs(tmp_path, None))

@@ -107,6 +107,7 @@ def test_nyu_frames_are_in_millimetres(tmp_path):
 
 def test_nyu_labelled_undoes_matlabs_order(tmp_path):
     data = NyuDataset(trees.nyu_labelled(tmp_path))
+    assert len(NyuDataset(tmp_path)) == len(data), "its folder will do"
     with h5py.File(data.path) as file:
         image, depth = file["images"][1], file["depths"][1]
     sample = data[1]

@@ -7,7 +7,7 @@ import torch
 from cyclopean.defocus.edges import without_false_steps
 from cyclopean.defocus.focus import Focusable
 from cyclopean.defocus.lens import Lens
-from cyclopean.defocus.selection import coherent
+from cyclopean.defocus.subject import coherent
 from cyclopean.io.depthmap import from_numbers
 from cyclopean.io.image import Photo
 from filmed import texture

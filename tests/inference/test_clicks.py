@@ -9,11 +9,11 @@ import torch
 
 from cyclopean.bench.subject_training import inner_point
 from cyclopean.defocus.edges import refined
-from cyclopean.defocus.selection import grabcut
+from cyclopean.defocus.subject import grabcut
 from cyclopean.errors import InputError
-from cyclopean.inference import selection
+from cyclopean.inference import subject
 from cyclopean.inference.predictor import load
-from cyclopean.inference.selection import Selector, bundled_networks
+from cyclopean.inference.subject import SubjectSelector, bundled_networks
 from cyclopean.io.image import Photo
 from cyclopean.synthetic.rigs import identified
 
@@ -21,7 +21,7 @@ from cyclopean.synthetic.rigs import identified
 def test_it_finds_things_of_scenes_that_it_has_not_seen(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     networks, predictor, rng = bundled_networks(), load(), random.Random(0)
     assert networks is not None
-    assert (selection.FOLDER / "model.safetensors").stat().st_size < 8e6
+    assert (subject.FOLDER / "model.safetensors").stat().st_size < 8e6
     overlaps = []
     scenes = [(family, 60_000_500 + k) for k in range(2) for family in ("table", "clutter", "street", "room")]
     for sample, objects in identified(scenes, (160, 224), "stereo"):
@@ -32,22 +32,25 @@ def test_it_finds_things_of_scenes_that_it_has_not_seen(tmp_path, monkeypatch: p
         for name in names[np.argsort(-sizes)][:2]:
             truth = numbers == name
             pixel = inner_point(truth, rng)
-            mattes = [s([pixel]) for s in (Selector(photo, depth, networks), Selector(photo, depth, outline=grabcut))]
+            mattes = [
+                s([pixel])
+                for s in (SubjectSelector(photo, depth, networks), SubjectSelector(photo, depth, outline=grabcut))
+            ]
             masks = [np.zeros_like(truth) if m is None else m[0, 0].numpy() >= 0.5 for m in mattes]
             overlaps.append([(mask & truth).sum() / (mask | truth).sum() for mask in masks])
-            again = Selector(photo, depth, networks)([pixel])
+            again = SubjectSelector(photo, depth, networks)([pixel])
             assert (again is None) == (mattes[0] is None)
             assert again is None or torch.equal(again, mattes[0])
     ours, theirs = np.mean(overlaps, 0)
     assert ours > 0.5
     assert ours > theirs + 0.1
 
-    for path in selection.FOLDER.iterdir():
+    for path in subject.FOLDER.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     card = json.loads((tmp_path / "card.json").read_text())
     card["features"]["sha256"] = "0" * 64
     (tmp_path / "card.json").write_text(json.dumps(card))
-    monkeypatch.setattr(selection, "FOLDER", tmp_path)
+    monkeypatch.setattr(subject, "FOLDER", tmp_path)
     bundled_networks.cache_clear()
     with pytest.raises(InputError, match="another general"):
         bundled_networks()

@@ -19,7 +19,7 @@ from stills import LIGHT, png
 
 from cyclopean import cli
 from cyclopean.defocus.lens import diagonal
-from cyclopean.defocus.subject import read_matte
+from cyclopean.defocus.matte import read_matte
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole
 from cyclopean.inference.predictor import working_size

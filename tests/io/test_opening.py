@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cyclopean.errors import InputError
-from cyclopean.io.video import describe, frames, stills
+from cyclopean.io.video import describe, frames, greys, stills
 from cyclopean.io.video_writing import rewrite
 from filmed import encode, film, growing, walking
 
@@ -71,7 +71,8 @@ def test_an_unknown_codec_is_one_sentence(tmp_path: Path) -> None:
             read(tmp_path / "b.mkv")
 
 
-def test_frames_that_change_their_size_are_like_the_first(tmp_path: Path) -> None:
+def test_frames_that_change_their_size_are_like_the_first(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """And that is said: of how many, and that another shape is squeezed."""
     for codec in ("libvpx", "libvpx-vp9", "mpeg4"):
         growing(tmp_path / "a.mkv", codec, [(64, 96), (120, 64), (32, 48)])
         sizes = {still.image.shape[-2:] for still in stills(tmp_path / "a.mkv")}
@@ -80,6 +81,16 @@ def test_frames_that_change_their_size_are_like_the_first(tmp_path: Path) -> Non
         assert rewrite(tmp_path / "a.mkv", tmp_path / "b.mkv", lambda clip: (s.image for s in clip)) == 9
         light = [float(image.mean()) * 255 for image in frames(tmp_path / "b.mkv")]
         assert light == pytest.approx([60.0] * 3 + [120.0] * 3 + [180.0] * 3, abs=4), codec
+        words = "a.mkv: its frames change their size on the way: 6 of 9 (64x120, 48x32) are scaled to the 96x64 of the"
+        assert caplog.text.count(f"{words} first, which squeezes those of another shape; cut the clip") == 2, codec
+        caplog.clear()
+    growing(tmp_path / "a.mkv", "mpeg4", [(64, 96), (32, 48)])
+    assert len(list(greys(tmp_path / "a.mkv", 48))) == 6
+    assert "3 of 6 (48x32) are scaled to the 96x64 of the first.\n" in caplog.text
+    caplog.clear()
+    growing(tmp_path / "a.mkv", "mpeg4", [(64, 96), (64, 96)])
+    assert len(list(stills(tmp_path / "a.mkv"))) == 6
+    assert not caplog.text
 
 
 def test_a_clip_that_takes_too_long_to_look_through_is_refused(tmp_path: Path) -> None:

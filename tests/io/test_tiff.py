@@ -179,6 +179,9 @@ def test_the_main_picture_of_a_tiff_is_read_and_not_its_thumbnail(tmp_path: Path
     larger = np.pad(stored(1 - SCENE, 16), ((0, 30), (0, 20), (0, 0)))  # the next page of a scan, cropped by itself
     assert seen((photo, {}), (larger, {})).notes == ("a.tif has 2 pages; the first is used.",)
     assert seen(*[(photo, {})] * 3).notes == ("a.tif has 3 pages; the first is used.",)
+    for whole in (True, False):  # ImageJ writes large stacks as one page, and the others behind it
+        tifffile.imwrite(path, np.stack([stored(SCENE, 8)] * 5), imagej=True, truncate=not whole)
+        assert read_photo(path).notes == ("a.tif has 5 pages; the first is used.",)
     turned = {"extratags": [(274, "H", 1, 6, True)]}
     assert read_photo_size(path, (small, {**reduced, **turned}), (np.rot90(photo).copy(), {})) == (H, W)
 

@@ -79,6 +79,9 @@ def test_sets_of_any_size_hold_some_out_and_say_so(items, tmp_path):
         assert (names(data.training), names(data.validation)) == (learned, {"0"})
         assert data.about[0].startswith(f"1 of {n} items is held out to select the best model.")
         assert ("since it is the only one" in data.about[0]) is (n == 1)
+    few = [train_data(Source(data=(tmp_path,)), PLAIN, replace(RUN, batch_size=k), *STEREO).about[1:] for k in (8, 9)]
+    assert few[0] == ()
+    assert few[1][0].startswith("A batch has 9 items and there are 8 to learn from")
 
 
 def test_given_validation_is_used(items, tmp_path):

@@ -25,6 +25,7 @@ from cyclopean.app.session import GONE, NothingNew, Session, Store
 from cyclopean.app.uploads import NO_SPACE
 from cyclopean.errors import InputError, lacks_memory, sentence
 from cyclopean.geometry import Equirectangular
+from cyclopean.inference.photo_pipeline import EmbeddedUse
 from cyclopean.inference.predictor import Predictor
 from cyclopean.inference.refocus_pipeline import PictureFormat
 from cyclopean.io.files import PHOTOS
@@ -58,9 +59,9 @@ class AppState:
         """Return the model that a visitor has chosen."""
         return self.predictor if name is None or name not in self.models else self.models[name]()
 
-    def service(self, name: str | None) -> Service:
-        """Return the service that works on photos, with the model of that name."""
-        return Service(self.predictor_named(name), self.store.limits.megapixels)
+    def service(self, name: str | None, embedded: EmbeddedUse = "prefer") -> Service:
+        """Return the service that works on photos, with the model of that name; `embedded` as of `own_depth`."""
+        return Service(self.predictor_named(name), self.store.limits.megapixels, embedded)
 
 
 def error_sentence(error: Exception, session: Session | None) -> str:
@@ -124,17 +125,33 @@ def check_kind(upload: Path, suffixes: tuple[str, ...]) -> None:
 
 @handler
 def open_photo(state: AppState, session: Session) -> PageUpdate:
-    """Open the uploaded photo and predict its depth."""
+    """Open the uploaded photo; its depth comes from its own file, else it is predicted."""
     with session.opening() as upload:
         check_kind(upload, PHOTOS)
         seconds = state.store.limits.opening_seconds
         preview = within(seconds, upload.name, partial(state.service(session.chosen).opened, upload))
+    return _opened(session, upload, preview)
+
+
+@handler
+def predict(state: AppState, session: Session) -> PageUpdate:
+    """Predict the depth of the photo although its file holds one; what was done with that one is forgotten."""
+    upload, seconds = _upload(session), state.store.limits.opening_seconds
+    preview = within(seconds, upload.name, partial(state.service(session.model, "ignore").opened, upload))
+    session.embedded, session.profile = "ignore", None
+    session.history.clear()
+    return _opened(session, upload, preview)
+
+
+def _opened(session: Session, upload: Path, preview: service.Preview) -> PageUpdate:
+    """Keep the preview, and return what the page shows of a photo that was just opened."""
     session.preview = preview
     session.history.append((START, FocusRequest(CENTRE, RefocusSettings())))
     h, w = preview.full
     return {
         "stage": "depth",
         "name": upload.name,
+        "embedded": preview.embedded,
         "full": [w, h],
         "note": " ".join(preview.photo.notes),
         "look": asdict(session.history[-1][1].settings),
@@ -272,7 +289,7 @@ def go_to(_: AppState, session: Session, step: str) -> PageUpdate:
 def save_depth(state: AppState, session: Session) -> PageUpdate:
     """Write the depth as files."""
     upload, folder = _upload(session), session.folder / "out"
-    model, strokes = state.service(session.model), session.history[-1][1].strokes
+    model, strokes = state.service(session.model, session.embedded), session.history[-1][1].strokes
     work = partial(service.save_depth, model, upload, folder, session.profile, strokes=strokes)
     paths = within(state.store.limits.saving_seconds, upload.name, work)
     return {"files": session.keep(paths)}
@@ -301,7 +318,8 @@ def full(state: AppState, session: Session, view: str) -> PageUpdate:
 
 def _refocused(state: AppState, session: Session, form: PictureFormat, folder: Path) -> list[Path]:
     upload, request = _upload(session), session.history[-1][1]
-    work = partial(service.save_refocused, state.service(session.model), upload, request, form, folder)
+    model = state.service(session.model, session.embedded)
+    work = partial(service.save_refocused, model, upload, request, form, folder)
     return within(state.store.limits.saving_seconds, upload.name, work)
 
 

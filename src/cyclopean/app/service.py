@@ -16,15 +16,15 @@ from cyclopean.defocus.focus import Focusable, Sharp, fill_unknown, wrap_panoram
 from cyclopean.defocus.lens import FULL_FRAME, NORMAL, Lens, depth_range, optics_of, parse_shape
 from cyclopean.defocus.live import depth_png
 from cyclopean.defocus.refocus import focusable, refocus
-from cyclopean.defocus.selection import coherent
+from cyclopean.defocus.subject import coherent
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole, size_of
 from cyclopean.inference.metric_calibration import CameraProfile, TwoDistances
 from cyclopean.inference.panorama_detection import resolve_camera
-from cyclopean.inference.photo_pipeline import DepthOptions, predict_photo
+from cyclopean.inference.photo_pipeline import DepthOptions, EmbeddedUse, own_depth, predict_photo
 from cyclopean.inference.predictor import Predictor
 from cyclopean.inference.refocus_pipeline import PictureFormat, RefocusOptions, refocus_photo
-from cyclopean.inference.selection import Selector, bundled_networks
+from cyclopean.inference.subject import SubjectSelector, bundled_networks
 from cyclopean.io.depthmap import DepthMap, colourise, value_range
 from cyclopean.io.image import Photo, read_photo, resize, resize_depth, size_within
 from cyclopean.io.photo_encoders import LONGEST_SIDE
@@ -82,11 +82,13 @@ class FocusRequest:
 
 @dataclass(frozen=True)
 class Preview:
-    """A photo at the size of the screen with its depth, and how large the photo itself is."""
+    """A photo at the size of the screen with its depth, how large the photo itself is, and whether its file held the
+    depth."""
 
     photo: Photo
     depth: DepthMap
     full: tuple[int, int]
+    embedded: bool = False
     # The last one of each, which the next request of a page often needs again.
     _kept: dict[bool, tuple[Lens, DepthMap, Focusable[Photo]]] = field(default_factory=dict, init=False, compare=False)
     _kept_scene: dict[tuple[tuple[int, int] | None, tuple[Stroke, ...]], tuple[DepthMap, Sharp | None]] = field(
@@ -146,16 +148,17 @@ class Preview:
         return kept[ahead][2]
 
     @cached_property
-    def _selector(self) -> Selector:
-        return Selector(self.photo, self.depth, bundled_networks())
+    def _selector(self) -> SubjectSelector:
+        return SubjectSelector(self.photo, self.depth, bundled_networks())
 
 
 @dataclass(frozen=True)
 class Service:
-    """The predictor, and how large a photo may be."""
+    """The predictor, how large a photo may be, and the use of depth that a photo's file has (`own_depth`)."""
 
     predictor: Predictor
     megapixels: float = 60.0
+    embedded: EmbeddedUse = "prefer"
 
     def read(self, path: Path, camera: str = "auto") -> Photo:
         """Read the photo at `path` with its camera, one of `CAMERAS`."""
@@ -165,9 +168,10 @@ class Service:
         """Return the photo at `path` and its depth, at the size of the screen. Raises as `read_photo` does."""
         photo = self.read(path, camera)
         size = shown_size(photo.size)
-        depth = resize_depth(self.predictor(photo), size)
-        small = replace(photo, image=resize(photo.image, size))
-        return Preview(small, refined(depth, small.image), photo.size)
+        own, remarks = own_depth(path, photo, self.embedded, self.megapixels)
+        depth = resize_depth(self.predictor(photo) if own is None else own, size)
+        small = replace(photo, image=resize(photo.image, size), notes=(*photo.notes, *remarks))
+        return Preview(small, refined(depth, small.image), photo.size, embedded=own is not None)
 
 
 def jpeg(image: OneImage) -> bytes:
@@ -227,7 +231,9 @@ def save_depth(
     `camera` is one of `CAMERAS`; `strokes` mend the depth.
     """
     mend = partial(mended, strokes=strokes)
-    options = DepthOptions(profile=profile, camera=camera, max_megapixels=service.megapixels, mend=mend)
+    options = DepthOptions(
+        profile=profile, camera=camera, max_megapixels=service.megapixels, mend=mend, embedded=service.embedded
+    )
     target = Target(folder, path.stem, overwrite=True)
     paths = predict_photo(path, target, lambda _: service.predictor, options).paths
     return sorted(paths, key=lambda path: (".png", ".npy", ".json").index(path.suffix))
@@ -247,7 +253,7 @@ def save_refocused(
         fraction(request.at), None, settings.lens, None, settings.method, settings.strength,
         formats=() if page else (form,), viewer=page,
         subject=settings.subject, point_only=settings.range > 0,
-        max_megapixels=service.megapixels, mend=partial(mended, strokes=request.strokes),
+        max_megapixels=service.megapixels, mend=partial(mended, strokes=request.strokes), embedded=service.embedded,
     )  # fmt: skip
     target = Target(folder, path.stem, overwrite=True)
     record = asdict(settings) | ({"strokes": [asdict(stroke) for stroke in request.strokes]} if request.strokes else {})

@@ -20,6 +20,7 @@ from cyclopean.errors import InputError
 if TYPE_CHECKING:  # torch is loaded while the first page is opened
     from cyclopean.app.service import FocusRequest, Preview
     from cyclopean.inference.metric_calibration import CameraProfile, TwoDistances
+    from cyclopean.inference.photo_pipeline import EmbeddedUse
 
 PREFIX = "cyclopean-app-"
 STAGES = ("photo", "video", "panorama")  # sessions that one page opens; metres are measured in the photo
@@ -42,9 +43,9 @@ class Session:
     `files` results by name: a visitor can ask for these names and no others. `points` are what a length is measured
     between, `keys` what is sharp at which second of a clip, `end` its last frame's second once that was seen.
     `refocusing`: a clip is at work, for minutes; `stopped`: it is to end; `waiting`: it is queued for that. `chosen`
-    names the model for what is opened next, `model` that of the upload; None: the app's first one. `used` is when its
-    visitor last did something, `seen` when the page last reported that it is open; `handling` names the file that is
-    being opened.
+    names the model for what is opened next, `model` that of the upload; None: the app's first one. `embedded` is the
+    use of depth in the upload's own file. `used` is when its visitor last did something, `seen` when the page last
+    reported that it is open; `handling` names the file that is being opened.
     """
 
     token: str
@@ -56,6 +57,7 @@ class Session:
     profile: "CameraProfile | TwoDistances | None" = None
     chosen: str | None = None
     model: str | None = None
+    embedded: "EmbeddedUse" = "prefer"
     points: list[tuple[float, float]] = field(default_factory=list)
     keys: dict[float, tuple[float, float]] = field(default_factory=dict)
     end: float = math.inf
@@ -141,6 +143,7 @@ class Session:
         made = [self.folder / "out", self.folder / "full", *([self.upload.parent] if self.upload else [])]
         self.upload = None
         self.preview = None
+        self.embedded = "prefer"
         self.profile = None  # relative depth has another scale in every photo
         self.history.clear()
         self.points.clear()

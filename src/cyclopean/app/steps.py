@@ -145,6 +145,7 @@ STEPS = {
     "model": Step("aside", {"name": word}, handlers.choose_model),
     # a photo
     "open": Step("heavy", {}, handlers.open_photo),
+    "predict": Step("heavy", {}, handlers.predict),
     "example": Step("heavy", {"number": integer}, _example),
     "focus": Step(
         "light", {"at": unless_missing(point), "look": look, "why": word, "render": on_unless_off}, handlers.focus

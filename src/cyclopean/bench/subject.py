@@ -20,15 +20,15 @@ from cyclopean.data.folder import FolderDataset
 from cyclopean.defocus.edges import refined
 from cyclopean.defocus.focus import Sharp
 from cyclopean.defocus.lens import amount_scale, depth_range
-from cyclopean.defocus.selection import coherent, grabcut
+from cyclopean.defocus.subject import coherent, grabcut
 from cyclopean.evaluation.tables import Table
 from cyclopean.inference.predictor import Predictor, load
-from cyclopean.inference.selection import SEEN, Backbone, Selector
+from cyclopean.inference.subject import SEEN, Backbone, SubjectSelector
 from cyclopean.io.depthmap import DepthMap
 from cyclopean.io.files import write_text
 from cyclopean.io.image import Photo
-from cyclopean.networks.clicked import Clicked
 from cyclopean.networks.mobile import Mobile
+from cyclopean.networks.subject import SubjectNet
 from cyclopean.synthetic.folder import RenderJob, write
 
 FAMILIES = ("table", "clutter", "street", "room")  # each left out once
@@ -82,7 +82,7 @@ def _job(family: str, seed: int, count: int) -> RenderJob:
     return RenderJob((family,), "stereo", seed, count, SEEN)
 
 
-def trained(out: Path, budget: Budget, left_out: str, predictor: Predictor) -> Clicked:
+def trained(out: Path, budget: Budget, left_out: str, predictor: Predictor) -> SubjectNet:
     """Return the network trained on all families but one (none: "")."""
     items: list[Item] = []
     for family in (*FAMILIES, *MORE):
@@ -113,7 +113,7 @@ def clicks(folder: Path, count: int, predictor: Predictor, seed: int) -> Iterato
         yield Click(photo, depth, inner_point(truth, rng), truth)
 
 
-def judge(click: Click, select: Selector | None) -> tuple[float, float]:
+def judge(click: Click, select: SubjectSelector | None) -> tuple[float, float]:
     """Return the IoU of the mask, and the share of the object that is sharp; by depth alone without a selector."""
     plane = click.depth.inverse_depth[0, 0].numpy()
     x, y = click.pixel
@@ -162,16 +162,16 @@ def judged(
     backbone = Backbone(cast(Mobile, predictor.method.network))
     own = (backbone, trained(out, budget, family, predictor)) if "network" in rows else None
     made: dict[str, list[list[float]]] = {row: [] for row in rows}
-    kept: dict[str, Selector | None] = {}
+    kept: dict[str, SubjectSelector | None] = {}
     photo = None
     for click in clicks(out / "judged" / family, budget.clicks, predictor, budget.seed):
         if click.photo is not photo:  # its features serve all clicks on it
             photo = click.photo
             kept = {
                 "depth range": None,
-                "GrabCut": Selector(photo, click.depth, outline=grabcut),
-                "outline": Selector(photo, click.depth),
-                "network": Selector(photo, click.depth, own),
+                "GrabCut": SubjectSelector(photo, click.depth, outline=grabcut),
+                "outline": SubjectSelector(photo, click.depth),
+                "network": SubjectSelector(photo, click.depth, own),
             }
         for row in rows:
             made[row].append(list(judge(click, kept[row])))
@@ -200,7 +200,7 @@ def ship(out: Path, budget: Budget, folder: Path) -> None:
     network = trained(out, budget, "", predictor)
     assert predictor.model is not None
     card = {
-        "what": "the mask of the thing at a point, from features of the bundled model for photos",
+        "what": "the mask of the object at a point, from features of the bundled model for photos",
         "licence": "Apache-2.0",
         "features": {"model": predictor.model.name, "sha256": predictor.model.sha256},
         "training": {

@@ -19,10 +19,10 @@ from torch import Tensor
 
 from cyclopean.data.folder import FolderDataset
 from cyclopean.inference.predictor import Predictor
-from cyclopean.inference.selection import Backbone
+from cyclopean.inference.subject import Backbone
 from cyclopean.io.files import appearing
-from cyclopean.networks.clicked import FEATURES, Clicked
 from cyclopean.networks.mobile import Mobile
+from cyclopean.networks.subject import FEATURES, SubjectNet
 
 PICTURES, CLICKS = 4, 8  # of a step
 RATE = 2e-3
@@ -139,12 +139,12 @@ def thing(mask: Mask, rng: random.Random) -> Thing:
     return Thing(small.astype(np.float16), points, min(1.0, float(mask.mean()) / COMMON))
 
 
-def train(items: Sequence[Item], steps: int, seed: int, folder: Path) -> Clicked:
+def train(items: Sequence[Item], steps: int, seed: int, folder: Path) -> SubjectNet:
     """Return a network trained on `items`. An interrupted run goes on from the state in `folder`; a complete one is
     read. The same seed gives the same weights on a machine.
     """
     torch.manual_seed(seed)
-    network = Clicked().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = SubjectNet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=1e-3)
     state, first = folder / "state.pt", 0
     if state.exists():
@@ -174,7 +174,7 @@ def train(items: Sequence[Item], steps: int, seed: int, folder: Path) -> Clicked
     return network.eval()
 
 
-def _loss(network: Clicked, items: Sequence[Item], rng: random.Random) -> Float[Tensor, ""]:
+def _loss(network: SubjectNet, items: Sequence[Item], rng: random.Random) -> Float[Tensor, ""]:
     """Return cross-entropy plus 1 - soft IoU of some masks of each picture, mirrored half the time."""
     features, evidence, points, masks = [], [], [], []
     for item in items:

@@ -10,12 +10,12 @@ from cyclopean.errors import InputError, unknown_name, usable_device
 from cyclopean.inference import CAMERAS, NEEDS_ONNXRUNTIME, NEEDS_TRANSFORMERS
 from cyclopean.io.files import printable, read_json, refuse_unreadable, shortened
 from cyclopean.methods import METHODS, is_metric
-from cyclopean.training.models import BUNDLED, CONFIG, bundled, is_foreign, is_onnx
+from cyclopean.training.models import BUNDLED, CONFIG, bundled, is_foreign, is_model, is_onnx, not_a_model
 
 
 def refuse_unknown_model(name: str) -> None:
-    """Raise InputError for a name that is certainly no model: neither bundled nor a folder, and no Hub repository; and
-    for the folder of a model that needs transformers where this is not installed.
+    """Raise InputError for a name that is certainly no model: neither bundled nor a folder, and no Hub repository; for
+    a file, and a folder that holds no model; and for one that needs transformers where this is not installed.
 
     "auto" and "none" are words of commands. What `models.locate` alone can decide passes.
     """
@@ -28,7 +28,10 @@ def refuse_unknown_model(name: str) -> None:
     try:
         if find_spec("transformers") is None and is_foreign(Path(name)):
             raise InputError(f"the depth model {shortened(name)} {NEEDS_TRANSFORMERS}.")
-        if Path(name).expanduser().exists():
+        place = Path(name).expanduser()
+        if place.exists() and not is_model(place):
+            raise not_a_model(place)
+        if place.exists():
             return
     except OSError:
         raise InputError(f"there is no model folder {shortened(name)!r}; no folder can have that name.") from None

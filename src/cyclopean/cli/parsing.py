@@ -103,7 +103,8 @@ def parse_arguments(kind: Callable[..., Any], words: Sequence[str], prog: str) -
         texts = [value, *rest[: count - 1]] if equals else rest[:count]
         rest = rest[count - bool(equals) :]
         if len(texts) < count or any(text.startswith("--") for text in texts[bool(equals) :]):
-            raise InputError(f"{name} needs {'a value' if count == 1 else f'{count} values'}; see --help.")
+            needs = "a value" if count == 1 else f"{count} values with spaces between, {name} {option.metavar}"
+            raise InputError(f"{name} needs {needs}; see --help.")
         values[option.path] = _value(option, name, texts)
 
     places = [option for option in options if option.flag.positional]
@@ -199,6 +200,7 @@ def _value(option: Option, name: str, texts: Sequence[str]) -> Any:
             values.append(kind(text))
         except ValueError:
             needs = option.metavar if several else "a whole number" if kind is int else "a number"
+            needs += f" in each place of {name} {option.metavar}" if len(kinds) > 1 and not several else ""
             raise InputError(f"{name} needs {needs}, not {texts[0] if several else text!r}; see --help.") from None
     if option.flag.folder:
         refuse_unwritable(Path(texts[0]))

@@ -89,6 +89,8 @@ class FolderDataset(Items):
             raise InputError(
                 f"{self.path} holds no finished item (camera/*.json comes last); run cyclopean render again."
             )
+        if not rendered:
+            _check_names(self._pictures)
         # files that belong to no item: misnamed truth would leave its item unlabelled in silence
         lost = [p for name in self.views for s, p in self._pictures[name].items() if s not in targets]
         self._depths: dict[str, Path] = {}
@@ -233,10 +235,23 @@ def _stereo(folder: Path) -> dict[str, Any]:
         raise InputError(
             f"{folder} is empty; it needs a dataset.json (see cyclopean render), or folders left and right."
         )
+    one = next((name for names in PAIRS for name in names if entry(folder, name).is_dir()), None)
     raise InputError(
-        f"{folder} has neither a dataset.json (see cyclopean render) nor folders left and right; numbered frames of a "
-        f"clip are clip:{folder} (docs/data.md)."
+        f"{folder} has neither a dataset.json (see cyclopean render) nor folders left and right"
+        f"{f', of which it has {one} alone' if one else ''}; else its kind stands in front of it: clip:{folder} for "
+        "numbered frames, pictures: for single pictures, middlebury: and others for what was published (docs/data.md)."
     )
+
+
+def _check_names(pictures: dict[str, dict[str, Path]]) -> None:
+    """Raise InputError if no picture of the left folder has a partner: recorders put the view into the names, too."""
+    left, right = pictures.values()
+    if not left.keys() & right.keys():
+        one, other = (next(iter(paths.values())) for paths in (left, right))
+        raise InputError(
+            f"no picture in {one.parent} has a partner in {other.parent}: both of a pair need one name, and these are "
+            f"called {one.name}, ... and {other.name}, ...; rename them."
+        )
 
 
 def _calibration(folder: Path, pictures: list[Path]) -> dict[str, Any]:

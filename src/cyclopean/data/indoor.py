@@ -84,12 +84,13 @@ INTRINSICS, USUAL_SIZE = "camera-intrinsics.txt", (480, 640)
 NYU_INTRINSICS = intrinsics(518.857901, 519.469611, 325.582449, 253.736166)
 KINECT_INTRINSICS = intrinsics(585.0, 585.0, 320.0, 240.0)  # of 7-Scenes' page, for 640x480 pixels
 MILLIMETRES = 1000.0
+LABELLED = "nyu_depth_v2_labeled.mat"
 PARTS = {"train": "trainNdxs", "test": "testNdxs"}
 
 
 class NyuDataset(Items):
-    """`nyu_depth_v2_labeled.mat` itself (needs h5py), or a folder of `rgb_NNNNN.jpg` with `sync_depth_NNNNN.png` in
-    millimetres, as the synchronised raw frames are passed round; both 640x480.
+    """`nyu_depth_v2_labeled.mat` or its folder (needs h5py), or a folder of `rgb_NNNNN.jpg` with
+    `sync_depth_NNNNN.png` in millimetres, as the synchronised raw frames are passed round; both 640x480.
 
     Depth is z of the colour camera in metres, 0 unknown (in the .mat none is: holes were filled in). `splits` names the
     release's `splits.mat` and `part` which of its lists counts, `train` or `test`; without it, all. The camera is the
@@ -100,17 +101,19 @@ class NyuDataset(Items):
 
     def __init__(self, path: Path | str, splits: Path | str | None = None, part: str = "test") -> None:
         self.path = Path(path).expanduser()
+        if (self.path / LABELLED).is_file():
+            self.path = self.path / LABELLED
         chosen = PARTS[choice("part of NYU", part, PARTS)]
         self.labelled = self.path.suffix == ".mat"
         frames: list[Any]  # of the .mat their numbers, of a folder their pictures
         if self.labelled:
             with open_hdf5(self.path) as file:
                 if "images" not in file or "depths" not in file:
-                    raise InputError(f"{path} lacks images or depths; give nyu_depth_v2_labeled.mat.")
+                    raise InputError(f"{path} lacks images or depths; give {LABELLED}.")
                 frames = list(range(len(file["images"])))
         else:
             pictures = only_pictures(existing_folder(self.path).rglob("rgb_*"))
-            needs = "nyu_depth_v2_labeled.mat, or a folder with rgb_00000.jpg and sync_depth_00000.png"
+            needs = f"{LABELLED}, or a folder with rgb_00000.jpg and sync_depth_00000.png"
             frames = nonempty(pictures, path, "NYU frame", needs)
         if splits is not None:
             numbers = [int(n) - 1 for n in read_mat(Path(splits).expanduser(), chosen).ravel()]  # Matlab counts from 1

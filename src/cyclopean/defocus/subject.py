@@ -1,169 +1,192 @@
-"""Mattes: which pixels of a photo are its subject, from a picture or from a segmenter the user names.
+"""From a rough mask of the subject to its soft matte, and from that to a depth in which the subject is one surface.
 
-A segmenter is a model for semantic segmentation that transformers can load, in a folder or a Hub repository; the
-subject has the class of the point in focus. transformers is imported only for a segmenter.
+A rough mask comes from a network (`inference.subject`). Without one, candidates are regions around the point by
+geodesic distance over steps of colour and depth (as Criminisi, Sharp and Blake 2008), and what GrabCut (Rother,
+Kolmogorov and Blake 2004) finds on both; the one whose outline lies on the strongest steps is taken.
 """
 
-import logging
-import os
-import warnings
-from functools import partial
-from pathlib import Path
-from typing import Any
+import dataclasses
+import heapq
+import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from cyclopean.defocus import A_MATTE, refuse_no_matte
-from cyclopean.errors import InputError, enough_memory
-from cyclopean.io.decoding import decode
-from cyclopean.io.files import read_json, shortened
-from cyclopean.io.image import Photo, resize
-from cyclopean.io.limits import MOST_MEGAPIXELS
+from cyclopean.defocus.edges import border_reach, bordered, guided, subject_in
+from cyclopean.defocus.focus import Sharp, fill_unknown
+from cyclopean.defocus.lens import depth_range, diagonal
+from cyclopean.io.depthmap import DepthMap
 
+Plane = Float[np.ndarray, "h w"]
+Region = Float[np.ndarray, "_ _"]
+Guide = Float[np.ndarray, "h w 3"]
+Mask = Bool[np.ndarray, "h w"]
 Matte = Float[Tensor, "1 1 h w"]
-Colour = Float[Tensor, "1 3 1 1"]
-Preprocessing = tuple[Colour, Colour, tuple[int, int]]
+Labels = UInt8[np.ndarray, "h w"]
+Pixel = tuple[int, int]  # x, y
 
-LOG = logging.getLogger(__name__)
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, for a model that has none of its own
-SIDE = 512  # pixels, likewise
-MOST = 4096  # pixels of a side, at most, of a model's input
-SECONDS = 10.0  # timeout of a request to the Hub
+COLOUR, DEPTH = 8.0, 0.05  # a step of colour (Lab) and one of depth, in its range, that are an edge of strength 1
+BLUR = 1.2  # pixels: texture that is finer is no step
+FLAT = 0.02  # strength of every step, so that distance grows inside an object too
+AREAS = tuple(0.006 * (0.6 / 0.006) ** (k / 39) for k in range(40))  # of the picture: regions that are compared
+NEAR, FAR = 0.08, 0.4  # of the range of depth: likely the subject's, and surely not
+SURE = 0.1, 0.85  # probabilities at which a pixel is surely not the object's, and surely is
+TOUCHED = 0.01  # of the diagonal: what is so near to a click is on the subject
+ROUNDS = 3
+UNSURE = 0.03  # of the diagonal: how far a rough mask's outline may be off
+CONTRAST = 2.0  # of the matte about its middle: a guided filter's ramps are too wide
+SPECK = 0.005  # of the subject: a hole that is smaller is closed
+SMOOTH = 0.03  # of the diagonal: radius within which the depth of a subject is averaged
+OUTLIER = 4.0  # mean absolute deviations
+INNER = 2.0, 98.0  # percentiles of a subject's depth that are sharp
 
 
-def matte_for(name: str, photo: Photo, pixel: tuple[int, int] | None) -> Matte:
-    """Return the matte in the picture `name`, or that of the segmenter `name` around `pixel` (x, y)."""
-    refuse_no_matte(name)
-    if os.path.isfile(name):
-        return read_matte(Path(name))
-    if pixel is None:
-        raise InputError("a segmenter needs a point on the subject; give one (--at), or a matte as a picture.")
-    return segmented(name, photo, pixel)
+def outlined(guide: Guide, inverse_depth: Region, points: Sequence[Pixel]) -> Mask:
+    """Return the mask of the object at `points`, in the colours' size, which the depth has as well; 112x80 is enough.
 
-
-def read_matte(path: Path) -> Matte:
-    """Read a matte: white is the subject; for a picture with transparent parts (a cut-out), its opacity is read.
-
-    Of black and one dark number the dark one is the subject, as in masks of 0 and 1. That, and parts of the file that
-    are not used, such as all frames but the first, are logged.
+    Candidates are regions around the points by geodesic distance, and that of `grabcut`.
     """
-    with enough_memory(str(path)), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # odd metadata do not matter here
-        decoded = decode(path, MOST_MEGAPIXELS, "matte")  # raises InputError for other files
-        for note in decoded.notes:
-            LOG.warning("%s", note)
-        if decoded.alpha is not None and decoded.alpha.min() < 1:
-            return decoded.alpha
-        grey = decoded.image.mean(1, keepdim=True)
-        most = float(grey.max())
-        if 0 < most < 0.5 and bool(((grey == 0) | (grey == most)).all()):  # as of masks of 0 and 1, and of labels
-            LOG.warning("%s: its two numbers, 0 and %.3g of white, are taken as black and white.", path.name, most)
-            return (grey > 0).float()
-        return grey / grey.max().clamp_min(1e-6) if decoded.format == "HDR" else grey  # it has no fixed white
-
-
-def segmented(name: str, photo: Photo, pixel: tuple[int, int]) -> Matte:
-    """Return a soft mask of the connected component around `pixel` (x, y), for the class that the segmenter predicts
-    there.
-
-    A single channel of logits is the subject's; the background is the complement.
-    """
-    model, (mean, deviation, size) = _segmenter(name)
-    small = resize(photo.image, size)
-    with torch.inference_mode():
-        logits = model((small - mean) / deviation).logits
-    if logits.shape[1] > 1:
-        probabilities = logits.softmax(1)
-    else:
-        subject = logits.sigmoid()
-        probabilities = torch.cat([1 - subject, subject], 1)
-    part = resize(probabilities.float(), photo.size)
-    x, y = pixel
-    soft = part[:, int(part[0, :, y, x].argmax())][:, None].clone()
-    mask = soft[0, 0].numpy() >= 0.5
-    _, label = cv2.connectedComponents(mask.astype(np.uint8))
-    component = (label == label[y, x]).astype(np.uint8) if mask[y, x] else np.ones(mask.shape, np.uint8)
-    around = cv2.dilate(component, np.ones((9, 9), np.uint8))  # so that its soft edge stays
-    return soft * torch.from_numpy(around)[None, None].float()
-
-
-@torch.random.fork_rng(devices=[])  # transformers draws weights, too
-def _segmenter(name: str) -> tuple[Any, Preprocessing]:
-    """Return the model, and mean, deviation and size of its input. Raises InputError without transformers or a model.
-
-    A repository that was fetched before is taken as it is; else the Hub is queried once.
-    """
-    try:
-        import huggingface_hub
-        from transformers import AutoModelForSemanticSegmentation
-    except ImportError:
-        raise InputError(
-            f"there is no picture {name}, and a segmenter needs transformers, which is not installed: "
-            "pip install 'cyclopean[matte]', or give the matte as a picture."
-        ) from None
-    huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY = (
-        True  # otherwise it also requests a list of agents from the Hub
+    lab = cv2.cvtColor(cv2.GaussianBlur(guide, (0, 0), BLUR), cv2.COLOR_RGB2Lab)
+    depth = inverse_depth / (depth_range(inverse_depth) or 1.0)
+    down, right = (
+        np.hypot(np.linalg.norm(np.diff(lab, axis=axis), axis=-1) / COLOUR, np.diff(depth, axis=axis) / DEPTH)
+        for axis in (0, 1)
     )
-    huggingface_hub.logging.set_verbosity_error()
-    path = Path(name)
-    load = partial(AutoModelForSemanticSegmentation.from_pretrained, name, use_safetensors=True)
-    try:
-        try:
-            model = load(trust_remote_code=False, local_files_only=True)
-        except OSError:  # not here, or not all of it
-            if path.is_dir():
-                raise
-            _ask_hub(name)
-            model = load(trust_remote_code=False)
-    except InputError:
-        raise
-    except Exception as error:  # transformers has no base class for its errors on foreign folders
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(
-            f"{shortened(name)} is not a model for semantic segmentation without code of its own "
-            f"({shortened(first)}); {A_MATTE}."
-        ) from None
-    return model.eval(), _preprocessing(path)
+    away = geodesic(down + FLAT, right + FLAT, points)
+    ranked = np.sort(away, axis=None)
+    regions = [away <= ranked[int(share * away.size)] for share in AREAS]
+
+    def support(region: Mask) -> float:
+        """Return the mean strength of the steps that the outline lies on, each at most 1."""
+        steps = np.concatenate([down[region[1:] != region[:-1]], right[region[:, 1:] != region[:, :-1]]])
+        return float(np.minimum(steps, 1).mean()) if len(steps) else -1.0
+
+    return max([*regions, grabcut(guide, inverse_depth, points)], key=support)
 
 
-def _ask_hub(name: str) -> None:
-    """Raise InputError unless the Hub has the repository `name`; one request, since a download would retry for long."""
-    from huggingface_hub import HfApi
+def geodesic(down: Region, right: Region, points: Sequence[Pixel]) -> Region:
+    """Return the length of the shortest path from the points to every pixel (Dijkstra 1959).
 
-    try:
-        HfApi().model_info(name, timeout=SECONDS)
-    except Exception as error:  # of HTTP, TLS and proxies, by several libraries
-        raise InputError(
-            f"there is no picture and no model's folder {name}, and no Hub repository of that name could be reached "
-            f"({type(error).__name__}); check the name and the connection, or {A_MATTE}."
-        ) from None
+    `down` and `right` are the lengths from each pixel to the next one below and beside it.
+    """
+    h, w = right.shape[0], down.shape[1]
+    below, beside = down.reshape(-1).tolist(), right.reshape(-1).tolist()
+    length = [math.inf] * (h * w)
+    queue = [(0.0, y * w + x) for x, y in points]
+    for _, start in queue:
+        length[start] = 0.0
+    while queue:
+        so_far, at = heapq.heappop(queue)
+        if so_far > length[at]:
+            continue
+        y, x = divmod(at, w)
+        for there, inside, step in (
+            (at + 1, x + 1 < w, y * (w - 1) + x), (at - 1, x > 0, y * (w - 1) + x - 1),
+            (at + w, y + 1 < h, at), (at - w, y > 0, at - w),
+        ):  # fmt: skip
+            if inside:
+                total = so_far + (beside if abs(there - at) == 1 else below)[step]
+                if total < length[there]:
+                    length[there] = total
+                    heapq.heappush(queue, (total, there))
+    return np.array(length, np.float32).reshape(h, w)
 
 
-def _preprocessing(folder: Path) -> Preprocessing:
-    """Return mean and deviation of the colours and (height, width), from the model's preprocessor, else of ImageNet."""
-    stored: Any = {}
-    file = folder / "preprocessor_config.json"
-    if file.is_file():
-        stored = read_json(file)
-    try:
-        size: Any = stored.get("size") or SIDE
-        sides: dict[str, Any] = size if isinstance(size, dict) else {"shortest_edge": size}
-        square = sides.get("shortest_edge", SIDE)
-        height, width = int(sides.get("height", square)), int(sides.get("width", square))
-        mean, deviation = (
-            torch.tensor(stored.get(key) or usual, dtype=torch.float32).reshape(1, 3, 1, 1)
-            for key, usual in (("image_mean", MEAN), ("image_std", DEVIATION))
+def grabcut(guide: Guide, inverse_depth: Region, points: Sequence[Pixel]) -> Mask:
+    """Return the mask of the object at `points` by GrabCut, in the colours' size, which the depth has as well.
+
+    The first guess is what is connected to the points at their depth.
+    """
+    relative = inverse_depth / (depth_range(inverse_depth) or 1.0)
+    away = np.min([np.abs(relative - relative[y, x]) for x, y in points], 0)
+    state = np.where(away < FAR, cv2.GC_PR_BGD, cv2.GC_BGD).astype(np.uint8)
+    state[connected(away < NEAR, points)] = cv2.GC_PR_FGD
+    return _cut(guide, inverse_depth, points, state)
+
+
+def recut(guide: Guide, inverse_depth: Region, points: Sequence[Pixel], probability: Region) -> Mask:
+    """Return the mask of the object at `points` by GrabCut, whose first guess is a probability of the same size."""
+    state = np.where(probability >= 0.5, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    state[probability <= SURE[0]], state[probability >= SURE[1]] = cv2.GC_BGD, cv2.GC_FGD
+    return _cut(guide, inverse_depth, points, state)
+
+
+def _cut(guide: Guide, inverse_depth: Region, points: Sequence[Pixel], state: Labels) -> Mask:
+    """Return what GrabCut makes of labels; its channels are lightness, chroma along its main axis, and depth."""
+    lab = cv2.cvtColor(guide, cv2.COLOR_RGB2Lab)
+    chroma = lab[..., 1:].reshape(-1, 2)
+    axis = np.linalg.svd(chroma - chroma.mean(0), full_matrices=False)[2][0]
+    relative = (inverse_depth - np.percentile(inverse_depth, 1)) / (depth_range(inverse_depth) or 1.0)
+    channels = [lab[..., 0] * 2.55, 128 + lab[..., 1:] @ axis, relative * 255]
+    picture = np.clip(np.stack(channels, -1), 0, 255).astype(np.uint8)
+    for point in points:
+        cv2.circle(state, point, max(1, round(TOUCHED * diagonal(state.shape))), int(cv2.GC_FGD), -1)
+    cv2.setRNGSeed(0)
+    models = np.zeros((1, 65)), np.zeros((1, 65))
+    if (state != cv2.GC_FGD).any() and np.isin(state, (cv2.GC_BGD, cv2.GC_PR_BGD)).any():
+        cv2.grabCut(picture, state, (0, 0, 0, 0), *models, ROUNDS, cv2.GC_INIT_WITH_MASK)
+    return connected(np.isin(state, (cv2.GC_FGD, cv2.GC_PR_FGD)), points)
+
+
+def connected(mask: Mask, points: Sequence[Pixel]) -> Mask:
+    """Return the parts of a mask that the points (x, y) are in; the mask where none is."""
+    _, label = cv2.connectedComponents(mask.astype(np.uint8))
+    numbers = {int(label[y, x]) for x, y in points} - {0}
+    return np.isin(label, list(numbers)) if numbers else mask
+
+
+def soft_matte(rough: Region, guide: Guide) -> Plane:
+    """Return the matte of a rough mask (any size, 0 to 1) along the edges of the photo `guide`, at its size.
+
+    The outline moves by at most `UNSURE`; holes smaller than `SPECK` of the subject are closed.
+    """
+    size = guide.shape[:2]
+    soft = np.clip((guided(rough.astype(np.float32), guide) - 0.5) * CONTRAST + 0.5, 0, 1)
+    reach = max(1, round(UNSURE * diagonal(rough.shape)))
+    window = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    sure = (rough >= 0.5).astype(np.uint8)
+    inside, outside = (
+        cv2.resize(cv2.erode(side, window), size[::-1], interpolation=cv2.INTER_LINEAR) > 0 for side in (sure, 1 - sure)
+    )
+    soft[inside & ~outside] = 1
+    soft[outside & ~inside] = 0
+    _, label, figures, _ = cv2.connectedComponentsWithStats((soft < 0.5).astype(np.uint8))
+    few = figures[:, cv2.CC_STAT_AREA] < SPECK * (soft >= 0.5).sum()
+    few[0] = False  # the subject itself
+    soft[few[label]] = 1
+    return soft
+
+
+def coherent(depth: DepthMap, matte: Matte) -> tuple[DepthMap, Sharp]:
+    """Return `depth` in which the subject of `matte` is one surface, and the depths that make all of it sharp.
+
+    Inside, outliers are cut off and what is left is smoothed, so no step is left there; its border is the matte's. The
+    rest keeps its depth but beside the border, as by `edges.matted`. Raises InputError as that does.
+    """
+    subject = subject_in(matte, depth.size)
+    plane = fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0]).copy()
+    margin, smooth = border_reach(plane.shape), max(2, round(SMOOTH * diagonal(plane.shape)))
+    box = tuple(  # all that changes, and what that depends on
+        slice(max(int(at.min()) - 4 * margin - smooth, 0), int(at.max()) + 4 * margin + smooth + 1)
+        for at in (np.flatnonzero(subject.any(axis)) for axis in (1, 0))
+    )
+    there, part = subject[box], plane[box]
+    edged = bordered(part, there, margin)
+    middle = np.median(edged[there])
+    spread = OUTLIER * float(np.abs(edged[there] - middle).mean())
+    inside, weight = np.clip(edged, middle - spread, middle + spread), there.astype(np.float32)
+    for _ in range(2):  # two boxes: no steps and no kinks
+        total, count = (
+            cv2.blur(x, (2 * smooth + 1, 2 * smooth + 1), borderType=cv2.BORDER_CONSTANT)
+            for x in (inside * weight, weight)
         )
-        sound = bool(mean.isfinite().all() and (deviation > 0).all()) and all(0 < x <= MOST for x in (height, width))
-    except (AttributeError, TypeError, ValueError, OverflowError, RuntimeError):
-        sound = False
-    if not sound:
-        raise InputError(
-            f"{file} does not state how pictures are scaled: image_mean and image_std are three numbers each, size is "
-            f"1 to {MOST} pixels; correct or remove it."
-        )
-    return mean, deviation, (height, width)
+        inside = np.where(there, total / np.maximum(count, np.float32(1e-6)), 0)
+    far, near = (float(x) for x in np.percentile(inside[there], INNER))
+    part[...] = np.where(there, np.clip(inside, far, near), edged)
+    whole = torch.from_numpy(plane)[None, None].to(depth.inverse_depth.dtype)
+    known = depth.valid | torch.from_numpy(subject)[None, None]
+    return dataclasses.replace(depth, inverse_depth=torch.where(known, whole, torch.nan), valid=known), Sharp(far, near)

@@ -83,7 +83,7 @@ def predict_clip(
             for still, photo, small in predicted(stills(source, max_megapixels=max_megapixels)):
                 depth = small
                 if still.aspect != 1:
-                    depth = replace(resize_depth(depth, size_of(still.image)), notes=depth.notes)
+                    depth = resize_depth(depth, size_of(still.image))
                 if steady:
                     depth = _aligned(depth, still, consistency, flicker)
                 if save:

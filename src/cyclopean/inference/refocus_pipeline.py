@@ -16,9 +16,9 @@ from cyclopean.defocus.filters import THIN_LENS
 from cyclopean.defocus.focus import Sharp, fill_unknown, wrap_panorama
 from cyclopean.defocus.lens import FOCUS_RANGE_ALONE, Lens, Point, focus_pixel, optics_of
 from cyclopean.defocus.live import write_page
+from cyclopean.defocus.matte import matte_for
 from cyclopean.defocus.refocus import along_the_axis, refocus, warn_of_distance
-from cyclopean.defocus.selection import coherent
-from cyclopean.defocus.subject import matte_for
+from cyclopean.defocus.subject import coherent
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, size_of
 from cyclopean.inference.metric_calibration import FARTHEST, DistanceRange, Metres
@@ -33,7 +33,7 @@ from cyclopean.inference.photo_pipeline import (
     with_camera,
 )
 from cyclopean.inference.predictor import Predictor
-from cyclopean.inference.selection import with_subject
+from cyclopean.inference.subject import with_subject
 from cyclopean.io.decoding import MOST_MEGAPIXELS
 from cyclopean.io.depthmap import DepthMap, depth_size, is_turned, read_depth, value_range
 from cyclopean.io.files import appearing, file_hash

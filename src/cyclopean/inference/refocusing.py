@@ -9,7 +9,7 @@ from cyclopean.defocus.filters import THIN_LENS, canonical, check_choice
 from cyclopean.defocus.focus import Picture, Pictured, Sharp
 from cyclopean.defocus.lens import Lens, Point, as_point, focus_pixel
 from cyclopean.geometry import Equirectangular
-from cyclopean.inference.selection import with_subject
+from cyclopean.inference.subject import with_subject
 from cyclopean.io.depthmap import DepthMap, check_depth_map
 from cyclopean.io.image import Photo
 from cyclopean.io.photolike import PhotoLike, as_photo

@@ -105,7 +105,7 @@ def read_embedded_depth(
         camera=photo.camera, ambiguity=embedded.ambiguity,
     )  # fmt: skip
     notes = {"embedded": embedded.origin, "embedded_size": "x".join(map(str, codes.shape[::-1]))}
-    return replace(resize_depth(depth, photo.size), notes=notes)
+    return resize_depth(replace(depth, notes=notes), photo.size)
 
 
 def _alike(size: Sequence[int], photo: Sequence[int], *, turned: bool) -> bool:

@@ -8,7 +8,7 @@ import math
 import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -239,4 +239,4 @@ def resize_depth(depth: DepthMap, size: tuple[int, int]) -> DepthMap:
     total = resize(torch.where(depth.valid, depth.inverse_depth, 0), size)
     valid = weight >= 0.5
     values = torch.where(valid, total / weight, torch.nan)
-    return DepthMap(values, depth.kind, depth.unit, depth.camera, valid, depth.model, depth.ambiguity)
+    return replace(depth, inverse_depth=values, valid=valid)

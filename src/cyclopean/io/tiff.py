@@ -5,6 +5,7 @@ Pillow truncates 16 bits to 8, OpenCV mixes up planes and inverts nothing; here 
 """
 
 import io
+import re
 import struct
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,6 +35,8 @@ WHITE_IS_ZERO, GREY, RGB, PALETTE, CMYK, YCBCR, CIELAB, ICCLAB, CFA, LINEAR_RAW 
 COLOURS = {WHITE_IS_ZERO: 1, GREY: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3, CIELAB: 3, ICCLAB: 3}  # samples of each
 BYTES = (1, 5, 8, 32773, 32946, 34925, 50000)  # compressions of bytes: none, LZW, Deflate, PackBits, LZMA, Zstandard
 LARGEST, LARGEST_SIGNED = 281, 341  # numbers in the picture: MaxSampleValue, SMaxSampleValue
+DESCRIPTION = 270
+IMAGEJ_STACK = re.compile(r"ImageJ=[^\n]*\n(?:.*\n)*?images=(\d{1,9})\b")  # of large ones the file has a single page
 IFD8 = 18  # type of offsets of directories in BigTIFF, which Pillow lacks; stored as LONG8
 TiffImagePlugin.ImageFileDirectory_v2._load_dispatch.setdefault(
     IFD8, TiffImagePlugin.ImageFileDirectory_v2._load_dispatch[TiffTags.LONG8]
@@ -109,10 +112,11 @@ def main_page(path: Path, data: bytes) -> Page:
     largest = max(_area(tags) for tags in whole.values())
     at = next(at for at, tags in whole.items() if FULL * _area(tags) >= largest)
     size = number(pages[at], WIDTH, 0), number(pages[at], HEIGHT, 0)
-    count = sum(1 for at in chained if not _is_reduced(pages[at]))
+    told = IMAGEJ_STACK.match(str(pages[first].get(DESCRIPTION, "")))
+    count = int(told[1]) if told else sum(1 for at in chained if not _is_reduced(pages[at]))
     notes: tuple[str, ...] = ()
     if count > 1:
-        which = "first" if at == next(at for at in chained if at in whole) else "first of full size"
+        which = "first" if told or at == next(at for at in chained if at in whole) else "first of full size"
         notes = (f"{path.name} has {count} pages; the {which} is used.",)
     elif at != first:
         kind = "a mask" if number(pages[first], 254, 0) & 4 else "a small preview"

@@ -1,6 +1,7 @@
 """Reading of clips: the properties in their headers, and their frames with times. Only the file itself is opened."""
 
 import logging
+import math
 import re
 import time
 from collections import Counter
@@ -42,6 +43,7 @@ Grey = UInt8[np.ndarray, "h w"]
 LOG = logging.getLogger(__name__)
 PATIENCE = 60.0  # seconds, at most, to open a file, to describe it, and to get each packet
 FASTEST = 240  # frames per second that are accepted without counting
+SAME_SHAPE = 0.02  # by which the logarithms of two frames' shapes may differ, as odd sizes make them
 EARLY = 0.5  # seconds before the end in its header at which a film may end
 MOST_HIDDEN = 1e10  # pixels without one that is seen, after which none is expected
 MOST_COUNTED = 2000  # packets, within which every film has two
@@ -181,12 +183,12 @@ def stills(
 ) -> Iterator[Still]:
     """Yield the frames of a clip, all at the size of the first, or those for whose (index, seconds) `wanted` is true.
 
-    If all are taken, the number of damaged frames is logged.
+    If all are taken, the numbers of damaged frames and of those of other sizes are logged.
     """
     with opened(path, max_megapixels) as (container, stream):
         clock = Clock(container, stream)
         coded = decoded(path, max_megapixels, Timeline(container).packets(stream), stream)
-        coded = with_report_of_damage(path, coded) if wanted is None else coded
+        coded = with_report(path, coded) if wanted is None else coded
         size: Size | None = None
         for index, frame in enumerate(progressive(coded, stream.time_base)):
             ticks = clock(frame)
@@ -245,9 +247,8 @@ def greys(path: Path, longest: int, max_megapixels: float = MEGAPIXELS) -> Itera
     """Yield the brightness of each frame of a clip, upright, in 255 steps, its longer side at most `longest` pixels."""
     with opened(path, max_megapixels) as (container, stream):
         size: Size | None = None
-        for frame in progressive(
-            decoded(path, max_megapixels, Timeline(container).packets(stream), stream), stream.time_base
-        ):
+        coded = with_report(path, decoded(path, max_megapixels, Timeline(container).packets(stream), stream))
+        for frame in progressive(coded, stream.time_base):
             orientation = orientation_of(frame)
             if size is None:
                 h, w = frame.height, frame.width * float(stream.sample_aspect_ratio or 1)
@@ -400,15 +401,29 @@ def _crop_of(stream: Any) -> Crop | None:
     return None
 
 
-def with_report_of_damage(path: Path, frames: Iterable[Any]) -> Iterator[Any]:
-    """Yield `frames`; log how many of them the decoder had to fill in, as it does where bytes were lost."""
+def with_report(path: Path, frames: Iterable[Any]) -> Iterator[Any]:
+    """Yield `frames`; at the end log how many the decoder had to fill in, as it does where bytes were lost, and how
+    many have another size or shape than the first, to which they are scaled."""
     count = damaged = 0
+    first, others = None, Counter[Size]()
     for frame in frames:
         count += 1
         damaged += frame.is_corrupt
+        shown = size_of(frame)
+        first = first or shown
+        others[shown] += shown != first
         yield frame
     if damaged:
         LOG.warning("%s: of its %d frames, damaged and mended by guesses: %d.", path.name, count, damaged)
+    if others := +others:
+        assert first is not None
+        height, width = first
+        squeezed = any(abs(math.log(w * height / (h * width))) > SAME_SHAPE for h, w in others)
+        LOG.warning(
+            "%s: its frames change their size on the way: %d of %d (%s) are scaled to the %dx%d of the first%s.",
+            path.name, others.total(), count, ", ".join(f"{w}x{h}" for h, w in others), width, height,
+            ", which squeezes those of another shape; cut the clip there, and give each part" if squeezed else "",
+        )  # fmt: skip
 
 
 def report_of_end(path: Path, clock: Clock) -> None:

@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from cyclopean.io.video import MEGAPIXELS, Still, alpha_hides, decoded, opened, report_of_end, with_report_of_damage
+from cyclopean.io.video import MEGAPIXELS, Still, alpha_hides, decoded, opened, report_of_end, with_report
 from cyclopean.io.video_clock import Clock, Timeline
 from cyclopean.io.video_frames import (
     OF_PICTURES,
@@ -124,7 +124,7 @@ def rewrite(
         demuxed = Timeline(container).packets(stream, *(container.streams[index] for index in copies))
         packets = _film_packets(source, demuxed, copies, result, clock.origin)
         coded_frames = decoded(source, max_megapixels, packets, stream)
-        coded_frames = progressive(with_report_of_damage(source, coded_frames), stream.time_base)
+        coded_frames = progressive(with_report(source, coded_frames), stream.time_base)
 
         hidden = partial(alpha_hides, source, max_megapixels)
 

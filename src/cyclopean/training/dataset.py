@@ -94,11 +94,16 @@ def train_data(
         about = (f"{len(held)} of {n} items {verb} held out to select the best model.{only}",)
         training = Subset(everything, sorted(set(range(n)) - set(held)) or held)
         validation = Subset(everything, held)
+    if run.batch_size > (n := length(training)):
+        about += (
+            f"A batch has {run.batch_size} items and there are {n} to learn from, so every step shows them more than "
+            f"once; --batch-size {n} is quicker.",
+        )
     if source.data:
         training, validation = Readable(training), Readable(validation)
     steps: tuple[Step, ...] = (*((KnownRig(rig),) if rig else ()), *((keep,) if keep else ()))
     first = training[0]
-    if any(source.from_target is None for source in first.sources):  # there are no two pictures to swap
+    if not first.sources or any(source.from_target is None for source in first.sources):  # nothing to swap with
         augment = replace(augment, swap=0.0)
     native = size_of(first.depth)
     shape = (source.size[0], source.size[1]) if source.size else native

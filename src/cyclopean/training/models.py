@@ -68,7 +68,11 @@ def locate(name: Path | str) -> Path:
             return model or path
         if (BUNDLED / text / CONFIG).is_file():
             return BUNDLED / text
-        beside = sorted(file.parent.name for file in path.parent.glob(f"*/{CONFIG}")) if path.parts[1:] else []
+        beside = (
+            []
+            if path.is_file() or not path.parts[1:]
+            else sorted(file.parent.name for file in path.parent.glob(f"*/{CONFIG}"))
+        )
         here = bool(path.parts) and Path(path.parts[0]).exists()
     except (OSError, ValueError):
         raise InputError(f"there is no model folder {shortened(text)!r}; no folder can have that name.") from None
@@ -76,9 +80,22 @@ def locate(name: Path | str) -> Path:
         raise InputError(f"there is no model folder {text!r}; {path.parent} holds {shortened(', '.join(beside))}.")
     if not here and REPOSITORY.fullmatch(text):
         return fetch(text)
-    if "/" in text or os.sep in text or path.is_file():
+    if path.is_file():
+        raise not_a_model(path)
+    if "/" in text or os.sep in text:
         raise InputError(f"there is no model folder {text!r}; give a folder with {WEIGHTS} and {CONFIG}.")
     raise unknown_name("model", text, bundled())
+
+
+def not_a_model(path: Path) -> InputError:
+    """Return an `InputError` for a file, or a folder without a config, given as a model: what to give instead."""
+    folder = path if path.is_dir() else path.parent
+    if path != folder and (folder / CONFIG).is_file():
+        return InputError(f"{path} is a file of a model; give its folder, {folder}.")
+    inner = sorted(inside.name for inside in folder.iterdir() if inside.is_dir() and is_model(inside))
+    there = f"give one of the models in {folder}: {shortened(', '.join(inner))}." if inner else ""
+    why = f"it has no {CONFIG}" if path == folder else "it is a file"
+    return InputError(f"{path} is not a model: {why}; {there or 'give a folder written by training.'}")
 
 
 def is_foreign(folder: Path) -> bool:
@@ -193,7 +210,7 @@ def quiet_client() -> None:
 def config_of(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
     if not path.exists():
-        raise InputError(f"{folder} is not a model: it has no {CONFIG}; give a folder written by training.")
+        raise not_a_model(folder)
     config = read_json(path)
     valid = isinstance(config, dict) and isinstance(config.get("method"), str)
     if not valid or not isinstance(config.get("arguments"), dict):

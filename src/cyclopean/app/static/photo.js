@@ -27,6 +27,10 @@ export class PhotoTab {
       'next-focus': 'focus', 'next-save': 'save', another: 'choose', 'another-end': 'choose', 'back-depth': 'depth', 'back-focus': 'focus',
     })) find(button).onclick = () => this.go(name)
     find('undo').onclick = () => this.turns.add(null, () => this.#do('undo', { render: !this.live }))
+    find('predict').onclick = () => {
+      this.stage.busy('Estimating its depth')
+      this.turns.add('open', () => this.#do('predict'))
+    }
     find('save-depth').onclick = () => this.#save('save_depth', {}, 'Writing the depth')
     find('save-photo').onclick = () => this.#save('save_photo', { kept: find('kept').value }, 'Making the photo at its full size')
     this.#brushes()
@@ -50,6 +54,7 @@ export class PhotoTab {
       find('kept').value = /\.jpe?g$/i.test(value.name) ? 'Same as the photo' : 'PNG'
       this.aperture.open(value.lens, value.full)
       find('undo').disabled = true
+      find('embedded').hidden = !value.embedded; find('estimated').hidden = !!value.embedded
       this.#choose(null)
     }
     if (value.point) {

@@ -1,4 +1,4 @@
-"""The mask of the thing at a point: a head on the features of a network that predicts depth.
+"""The mask of the object at a point: a head on the features of a network that predicts depth.
 
 What does not depend on the point is computed once for a picture; another point costs a few convolutions at an eighth of
 the size, and a very small network at a quarter.
@@ -26,8 +26,8 @@ EVIDENCE = 4  # colours and inverse depth
 PLACE = 2 + len(WIDTHS) + 2 + 3  # offset, bells, difference of depth (signed, saturated), of colours
 
 
-class Clicked(nn.Module):
-    """Logits of the mask of the thing at a point, at a quarter of the size of the features' picture; 1.0 million
+class SubjectNet(nn.Module):
+    """Logits of the mask of the object at a point, at a quarter of the size of the features' picture; 1.0 million
     parameters.
 
     `embed` takes the features of a picture, its colours and its inverse depth, and gives embeddings at 1/32 to 1/4.
@@ -88,7 +88,7 @@ class Clicked(nn.Module):
     def forward(
         self, embeddings: Sequence[Float[Tensor, "b _ _ _"]], points: Float[Tensor, "b n k 2"]
     ) -> Float[Tensor, "b n h w"]:
-        """Return logits of n masks in each picture, of the things on which each one's k points (uv) lie."""
+        """Return logits of n masks in each picture, of the objects on which each one's k points (uv) lie."""
         masks, key, *levels = embeddings
         b, n = points.shape[:2]
         there = [_at(level, points) for level in levels]

@@ -10,7 +10,7 @@ import torch
 
 from cyclopean.bench import subject_training
 from cyclopean.bench.subject_training import Item, look, thing, train
-from cyclopean.networks.clicked import FEATURES, Clicked
+from cyclopean.networks.subject import FEATURES, SubjectNet
 
 
 def items(count: int) -> list[Item]:
@@ -34,7 +34,7 @@ def items(count: int) -> list[Item]:
 
 def test_a_mask_at_a_quarter_of_the_size_depends_on_the_point() -> None:
     torch.manual_seed(0)
-    network, item = Clicked().eval(), items(1)[0]
+    network, item = SubjectNet().eval(), items(1)[0]
     assert sum(p.numel() for p in network.parameters()) * 2 < 8e6  # bytes, as bundled
     embedded = network.embed([x.float() for x in item.features], item.evidence.float())
     points = torch.tensor([[[(0.27, 0.5)], [(0.73, 0.5)]]])

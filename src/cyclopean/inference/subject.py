@@ -1,7 +1,7 @@
-"""From a click to the soft matte of the thing that was clicked, by the bundled network.
+"""From a click to the soft matte of the object that was clicked, by the bundled network.
 
-select = Selector(photo, depth)        # features of the photo, once
-matte = select([(0.4, 0.6)])           # 1 1 h w, 1 on the subject; None where there is no thing, but ground or sky
+select = SubjectSelector(photo, depth)  # features of the photo, once
+matte = select([(0.4, 0.6)])            # 1 1 h w, 1 on the subject; None where there is no object, but ground or sky
 """
 
 import json
@@ -20,19 +20,19 @@ from torch import Tensor
 
 from cyclopean.defocus.focus import Sharp, fill_unknown
 from cyclopean.defocus.lens import Point, focus_pixel
-from cyclopean.defocus.selection import coherent, outlined, recut, soft_matte
+from cyclopean.defocus.subject import coherent, outlined, recut, soft_matte
 from cyclopean.errors import InputError
 from cyclopean.inference.predictor import load, weights_hash, working_size
 from cyclopean.io.depthmap import DepthMap
 from cyclopean.io.image import Photo, resize
-from cyclopean.networks.clicked import FEATURES, Clicked
 from cyclopean.networks.mobile import Mobile
+from cyclopean.networks.subject import FEATURES, SubjectNet
 from cyclopean.training.models import BUNDLED, DEFAULT, WEIGHTS
 
 FOLDER, CARD = BUNDLED / "subject", "card.json"
-SMALL = 80, 112  # of the pictures in which a thing is outlined without a network
+SMALL = 80, 112  # of the pictures in which an object is outlined without a network
 SEEN = 160, 224  # (height, width) of the pictures that the network was trained on
-THING = 0.5  # probability at the point, below which there is no thing there
+LIKELY = 0.5  # probability at the point, below which there is no object there
 
 Pixel = tuple[int, int]  # x, y
 Outline = Callable[[Any, Any, Sequence[Pixel]], Any]
@@ -62,7 +62,7 @@ class Backbone:
 
 
 @cache
-def bundled_networks() -> tuple[Backbone, Clicked] | None:
+def bundled_networks() -> tuple[Backbone, SubjectNet] | None:
     """Return the bundled networks; None where this version has none. Raises InputError if they do not fit together."""
     if not (FOLDER / WEIGHTS).exists():
         return None
@@ -73,21 +73,21 @@ def bundled_networks() -> tuple[Backbone, Clicked] | None:
             f"{FOLDER / WEIGHTS} was trained on the features of another {DEFAULT}; install cyclopean again."
         )
     with torch.device("meta"):  # no weights are drawn
-        network = Clicked()
+        network = SubjectNet()
     stored = load_file(FOLDER / WEIGHTS)
     network.load_state_dict({k: x.float() if x.is_floating_point() else x for k, x in stored.items()}, assign=True)
     return Backbone(cast(Mobile, method.network)), network.eval()
 
 
 def with_subject(photo: Photo, depth: DepthMap, point: Point) -> tuple[DepthMap, Sharp | None]:
-    """Return depth in which the thing at `point` is one surface, and its inverse depths; None where there is no thing,
-    and depth as it was."""
-    matte = Selector(photo, depth, bundled_networks())([point])
+    """Return depth in which the object at `point` is one surface, and its inverse depths; where there is no object,
+    depth as it was, and None."""
+    matte = SubjectSelector(photo, depth, bundled_networks())([point])
     return (depth, None) if matte is None else coherent(depth, matte)
 
 
-class Selector:
-    """Finds the thing at points of one photo; what does not depend on the points is computed once.
+class SubjectSelector:
+    """Finds the object at points of one photo; what does not depend on the points is computed once.
 
     Without `networks`, by `outline`: a function of small colours, inverse depth and points, such as `outlined`.
     """
@@ -96,16 +96,16 @@ class Selector:
         self,
         photo: Photo,
         depth: DepthMap,
-        networks: tuple[Backbone, Clicked] | None = None,
+        networks: tuple[Backbone, SubjectNet] | None = None,
         *,
         outline: Outline = outlined,
     ) -> None:
         self.photo, self.depth, self.networks, self.outline = photo, depth, networks, outline
 
     def __call__(self, points: Sequence[Point], without: Sequence[Point] = ()) -> Matte | None:
-        """Return the soft matte of the thing at `points` but not at `without` (pixels, or fractions).
+        """Return the soft matte of the object at `points` but not at `without` (pixels, or fractions).
 
-        None where there is no thing: ground, walls, sky.
+        None where there is no object: ground, walls, sky.
         """
         pixels, others = ([focus_pixel(point, self.photo.size) for point in some] for some in (points, without))
         rough = self.rough(pixels, others)
@@ -116,7 +116,7 @@ class Selector:
         return torch.from_numpy(matte)[None, None] if subject.any() and not subject.all() else None
 
     def rough(self, pixels: Sequence[Pixel], others: Sequence[Pixel] = ()) -> Region | None:
-        """Return the probability of the thing at pixels (x, y) of the photo, at a small size; None: no thing."""
+        """Return the probability of the object at pixels (x, y) of the photo, at a small size; None: no object."""
         if self.networks is None:
             colours, inverse_depth = self._small
             inside = self.outline(colours, inverse_depth, self._there(pixels, inverse_depth.shape))
@@ -125,10 +125,10 @@ class Selector:
             return inside.astype(np.float32)
         with torch.inference_mode():
             logits = self._logits(pixels)
-            for pixel in others:  # a pixel is that thing's to which it fits better
+            for pixel in others:  # a pixel is that object's to which it fits better
                 logits = torch.minimum(logits, logits - self._logits([pixel]))
             probability = logits.sigmoid()[0, 0].numpy()
-        if max(float(probability[y, x]) for x, y in self._there(pixels, probability.shape)) < THING:
+        if max(float(probability[y, x]) for x, y in self._there(pixels, probability.shape)) < LIKELY:
             return None
         colours, inverse_depth = self._small
         (h, w), there = inverse_depth.shape, self._there(pixels, inverse_depth.shape)
