@@ -105,3 +105,10 @@ def test_how_much_there_is_of_several_sets(tmp_path, capsys):
     assert first[:2] == [str(labelled), "3,"]
     assert " ".join(second) == f"pictures:{alone} 4, 0 damaged, 4 looked at 0 of 4 items 64x32 (4)"
     assert "data" not in run(capsys, labelled)[1].split()
+
+
+def test_a_comma_separates_sets_unless_a_name_has_it(tmp_path, capsys):
+    one, two, odd = (pairs.write_pairs(tmp_path / name, 2) for name in ("one", "two", "a,b"))
+    code, out, _ = run(capsys, f"{one},{two}", odd)
+    assert code == 0
+    assert [line for line in out.splitlines() if line.startswith(str(tmp_path))][:3] == [str(one), str(two), str(odd)]

@@ -174,3 +174,13 @@ def test_depth_saved_anew_with_8_bits_is_refused(tmp_path):
     data = NyuDataset(tmp_path)
     with pytest.raises(InputError, match=r"sync_depth_00007\.png has 8 bits a pixel and its format 16"):
         data[0]
+
+
+def test_an_archive_is_to_be_unpacked(tmp_path):
+    """As releases are downloaded: given itself, or in the folder that was given."""
+    archive = tmp_path / "nyu.zip"
+    archive.write_bytes(b"PK")
+    with pytest.raises(InputError, match=r"nyu\.zip is an archive; unpack it, and give the folder"):
+        NyuDataset(archive)
+    with pytest.raises(InputError, match=r"holds no NYU frame; it needs .*; unpack nyu\.zip first"):
+        NyuDataset(tmp_path)

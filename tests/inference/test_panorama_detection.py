@@ -37,6 +37,33 @@ def test_an_ordinary_picture_of_two_to_one_is_no_panorama(tmp_path: Path) -> Non
         assert (photo.camera, why) == (None, None), name
 
 
+def test_margins_that_are_alike_are_no_seam(tmp_path: Path) -> None:
+    """Pages, slides and framed photographs have one margin left and right, with a bar, a caption or a gradient."""
+    rng = np.random.default_rng(0)
+    pages = {}
+    for name, bar in (("bar below", slice(950, 1000)), ("bar above", slice(0, 60))):
+        page = np.full((1000, 2000, 3), 250, np.uint8)
+        page[bar] = (10, 20, 60)
+        for top in range(120, 880, 36):
+            words = np.repeat(rng.random(94) < 0.6, 20)
+            page[top : top + 14, 60:1940][:, words] = 30
+        pages[name] = page
+    graded = np.full((1000, 2000, 3), 20, np.uint8) + (np.linspace(0, 15, 1000) ** 2).astype(np.uint8)[:, None, None]
+    graded[150:850, 100:1900] = rng.integers(0, 255, (7, 18, 3)).repeat(100, 0).repeat(100, 1)
+    graded[150:850, 100:1900:9] = 0
+    grid = np.full((1000, 2000, 3), 250, np.uint8)
+    grid[:100] = (0, 121, 107)
+    for left in range(11, 1900, 283):
+        grid[120:980, left : left + 275] = rng.integers(0, 255, (43, 11, 3)).repeat(20, 0).repeat(25, 1)
+    pages |= {"graded": graded, "narrow margins": grid}
+    for name, page in pages.items():
+        for suffix in ("png", "jpg"):
+            path = tmp_path / f"a.{suffix}"
+            Image.fromarray(page).save(path, **({"quality": 75} if suffix == "jpg" else {}))
+            photo, why = resolve_camera(read_photo(path))
+            assert (photo.camera, why) == (None, None), (name, suffix)
+
+
 def test_a_guess_is_not_written_and_a_word_is(tmp_path: Path) -> None:
     from cyclopean.synthetic import rigs
 

@@ -21,6 +21,7 @@ from cyclopean.data.files import (
     check_whole,
     finite,
     image_size,
+    is_archive,
     map_size,
 )
 from cyclopean.errors import InputError
@@ -89,7 +90,9 @@ def nonempty(items: Iterable[Item], path: Path | str, kind: str, needs: str) -> 
     """Return `items` as a list. Raises InputError if the data set at `path` holds none of the `kind`."""
     listed = list(items)
     if not listed:
-        raise InputError(f"{path} holds no {kind}; it needs {needs}.")
+        packed = [file.name for file in Path(path).glob("*") if is_archive(file)] if path else []
+        first = f"; unpack {', '.join(packed[:NAMED])} first" if packed else ""
+        raise InputError(f"{path} holds no {kind}; it needs {needs}{first}.")
     return listed
 
 
@@ -124,10 +127,20 @@ def usable_part(data: Items) -> Dataset[Sample]:
     if not bad:
         return data
     if not good:
-        raise InputError(f"none of the {len(bad)} items can be used; the first: {bad[0]}")
-    more = f" And {len(bad) - NAMED} more; cyclopean check names them all." if len(bad) > NAMED else ""
-    LOG.warning("%d of %d items are left out: %s%s", len(bad), len(data), " ".join(bad[:NAMED]), more)
+        raise none_usable(bad)
+    LOG.warning("%d of %d items are left out: %s", len(bad), len(data), first_of(bad))
     return Subset(data, good)
+
+
+def none_usable(problems: Sequence[str]) -> InputError:
+    """Return the error of data of which every item that was opened has one of `problems`."""
+    return InputError(f"none of {len(problems)} items can be used: {first_of(problems)}")
+
+
+def first_of(problems: Sequence[str]) -> str:
+    """Return the first sentences of many, and how many more there are."""
+    more = f" And {len(problems) - NAMED} more; cyclopean check names them all." if len(problems) > NAMED else ""
+    return " ".join(problems[:NAMED]) + more
 
 
 # Pairs that people and cars carry: 20 px of disparity are between 3 cm and 1 km away, at a baseline of 0.5 mm to 5 m.

@@ -2,10 +2,7 @@
 
 import difflib
 import logging
-import os
 import re
-import sys
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,8 +24,8 @@ Depth = Float[Tensor, "1 1 h w"]
 Size = tuple[int, int]  # height, width
 FULL = 65535  # the largest count of 16 bits
 RIGID = 0.02  # by which a rotation times its transpose may differ from 1: poses are written with few digits
-HARMLESS = 8  # bytes between the picture and its end that cameras leave there
 CHANNELS = {0: 1, 2: 3, 3: 3, 4: 4, 6: 4}  # by a PNG's type; decoders make three of a palette, four of grey, alpha
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 NAMED = 3  # of many files left out, so many are named
 Numbers = TypeVar("Numbers", float, np.ndarray)
 
@@ -38,10 +35,17 @@ def existing_folder(path: Path | str) -> Path:
     folder = Path(path).expanduser()
     if not folder.exists():
         raise InputError(f"{folder} does not exist; give the folder of a data set.")
+    if is_archive(folder):
+        raise InputError(f"{folder} is an archive; unpack it, and give the folder that comes out.")
     if not folder.is_dir():
         films = ", ".join(CLIPS[:4])
         raise InputError(f"{folder} is a file; give a film ({films} or the like), or the folder of a data set.")
     return folder
+
+
+def is_archive(path: Path) -> bool:
+    """Return whether `path` is a file that is to be unpacked, by its suffix."""
+    return path.suffix.lower() in ARCHIVES and path.is_file()
 
 
 def entry(folder: Path, name: str) -> Path:
@@ -328,31 +332,6 @@ def check_whole(path: Path) -> None:
     if path.suffix.lower() in PHOTOS:
         with path.open("rb") as file:
             limits.check_whole(path, file)
-
-
-def read_undamaged(path: Path) -> Float[Tensor, "1 3 h w"]:
-    """Return a picture as `read_image` does. Raises InputError if it does not decode without complaint: damage is often
-    shown as grey or stripes.
-
-    What libjpeg reports of damage it mends goes to the standard error stream of the process alone, hence the detour.
-    """
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    with tempfile.TemporaryFile() as capture:
-        os.dup2(capture.fileno(), 2)
-        try:
-            image = read_image(path)
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
-        capture.seek(0)
-        lines = capture.read().decode(errors="replace").splitlines()
-    for line in lines:
-        # some cameras write `Corrupt JPEG data: 2 extraneous bytes before marker 0xd9`
-        few = re.fullmatch(r"Corrupt JPEG data: (\d+) extraneous .* 0xd9", line.strip())
-        if line.startswith("Corrupt JPEG data") and not (few and int(few[1]) <= HARMLESS):
-            raise InputError(f"{path} is damaged in its middle ({line.strip()}); replace or remove it.")
-    return image
 
 
 def _check_kind(path: Path, kind: str | None) -> None:

@@ -15,11 +15,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from cyclopean.data.base import Items, implausible, known_above_zero, usable_items
-from cyclopean.data.files import FULL, Depth, Size, read_counts, read_undamaged
+from cyclopean.data.files import FULL, Depth, Size, read_counts
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole, size_of
 from cyclopean.io.decoding import read_header
-from cyclopean.io.files import PHOTOS
 from cyclopean.io.planes import Plane
 from cyclopean.sample import OneImage, Sample, View, is_rectified
 
@@ -172,9 +171,6 @@ def examine(name: str, data: Items, most: int, progress: Callable[[Sequence[int]
     for index in progress([good[int(n * step)] for n in range(min(most, len(good)))]):
         try:
             files = data.files(index)
-            for path in (*files.pictures, *files.others):
-                if path.suffix.lower() in PHOTOS:
-                    read_undamaged(path)
             sample, filed = data[index], data.filed_depth(index)
             if filed is not None:  # what renderers put into gaps is unknown
                 filed = known_above_zero(filed)

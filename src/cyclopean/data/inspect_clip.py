@@ -14,11 +14,11 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from cyclopean.data.egomotion import Grey, Matches, Points, Tracker, TwoView, triangulated, turn, two_view
-from cyclopean.data.files import read_undamaged
 from cyclopean.data.video import PAUSE, CameraSource, camera_of, numbered_sequences
 from cyclopean.defocus.video import motion
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole
+from cyclopean.io.decoding import read_image
 from cyclopean.io.image import grey_within
 from cyclopean.io.video import greys
 from cyclopean.io.video_seeking import index_of
@@ -307,7 +307,7 @@ def _pictures(sequences: Sequence[Sequence[Path]]) -> Iterator[tuple[Grey, int]]
     for number, paths in enumerate(sequences):
         for path in paths:
             try:
-                image = read_undamaged(path)
+                image = read_image(path)
             except InputError as error:
                 damaged.append(error)
                 LOG.warning("left out: %s", error)

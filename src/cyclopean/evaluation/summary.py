@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from cyclopean.data.base import first_of
 from cyclopean.errors import InputError
 from cyclopean.evaluation.entries import DepthDataset, Entry
 from cyclopean.evaluation.evaluate import (
@@ -191,11 +192,10 @@ def interval(values: Float[np.ndarray, " draws"]) -> tuple[float, float]:
 def _nothing_judged(
     name: str, data: DepthDataset, indices: Sequence[int], protocol: Protocol, failed: dict[str, str]
 ) -> InputError:
-    """Return an error with the first failure or, where all truth lies out of range, with the range that it has."""
+    """Return an error with the first failures or, where all truth lies out of range, with the range that it has."""
     if failed:
-        return InputError(
-            f"nothing of {name} could be evaluated; the first of {len(failed)}: {next(iter(failed.values()))}"
-        )
+        reasons = list(dict.fromkeys(failed.values()))
+        return InputError(f"nothing of {name} could be evaluated ({len(failed)} items left out): {first_of(reasons)}")
     far = protocol.far or max(data.far(index) for index in indices)
     within = f"{name} has no depth within ({protocol.near:g} m, {far:g} m) to evaluate on"
     depths = torch.cat([data[index].depth.flatten() for index in evenly_spaced(indices, RANGE_OF)])

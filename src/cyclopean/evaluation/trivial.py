@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from cyclopean.data.base import none_usable
 from cyclopean.data.files import read_numbers
 from cyclopean.errors import InputError, sentence
 from cyclopean.evaluation.entries import DepthDataset, Entry
@@ -55,19 +56,20 @@ def leave_one_out(data: DepthDataset, indices: Iterable[int]) -> Entry | None:
     `InputError` if none can be read.
     """
     maps: dict[str, tuple[Cells, Cells]] = {}
-    readable, problem = False, InputError("there is no item to take the mean of; give a data set with depth.")
+    readable, problems = False, list[str]()
     for index in indices:
         try:
             sample = data[index]
         except Exception as error:  # one odd file must not end the rest
-            problem = InputError(sentence(error, f"item {index}"))
+            problems.append(sentence(error, f"item {index}"))
             continue
         readable = True
         cells = _cells(sample.depth, GRID)
         if bool((cells[1] > 0.5).any()):
             maps[sample.name[0]] = cells
     if not readable:
-        raise problem
+        nothing = InputError("there is no item to take the mean of; give a data set with depth.")
+        raise none_usable(problems) if problems else nothing
     if len(maps) < 2:
         return None
 

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from cyclopean.data.base import none_usable
 from cyclopean.errors import InputError, sentence
 from cyclopean.evaluation.entries import DepthDataset, Entry
 from cyclopean.evaluation.evaluate import evenly_spaced
@@ -80,20 +81,20 @@ class ViewSynthesisResult:
 def has_truth(data: DepthDataset, indices: Sequence[int]) -> bool:
     """Return whether any of eight items, evenly spaced, has a pixel of known depth.
 
-    Unreadable items are skipped. Raises their `InputError` if none can be read.
+    Unreadable items are skipped. Raises InputError, naming some, if none can be read.
     """
-    problem, readable = None, False
+    problems, readable = list[str](), False
     for index in evenly_spaced(indices, TRUTH_SOUGHT_IN):
         try:
             sample = data[index]
         except Exception as error:
-            problem = InputError(sentence(error, f"item {index}"))
+            problems.append(sentence(error, f"item {index}"))
             continue
         readable = True
         if bool((sample.depth > 0).any()):
             return True
-    if not readable and problem is not None:
-        raise problem
+    if not readable and problems:
+        raise none_usable(problems)
     return False
 
 

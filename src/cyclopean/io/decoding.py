@@ -16,11 +16,11 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from torch import Tensor
 
 from cyclopean.errors import InputError, enough_memory, lacks_memory
-from cyclopean.io import avif, hdr, jpeg2000, png, tiff
+from cyclopean.io import avif, hdr, jpeg, jpeg2000, png, tiff
 from cyclopean.io import metadata as exif
 from cyclopean.io.colour import Coding, adobe_rgb, to_srgb
 from cyclopean.io.files import PHOTOS, RAWS, refuse_unreadable
-from cyclopean.io.limits import MOST_MEGAPIXELS, check_size, jpeg_kind, read_whole, register_heif
+from cyclopean.io.limits import MOST_MEGAPIXELS, check_size, read_whole, register_heif
 from cyclopean.io.photo_encoders import encoder_options
 from cyclopean.io.profiles import Rgb, from_profile, from_profile_deep, high_dynamic_range, to_tensor
 from cyclopean.io.raw import CheckSize, develop, is_raw
@@ -156,9 +156,14 @@ def _decode_quietly(path: Path) -> Rgb:
 
 def by_opencv(path: Path, data: bytes, header: Header, flags: int) -> np.ndarray:
     """Return the pixels of the picture at `path`, whose bytes are `data`, upright (OpenCV turns TIFF by itself)."""
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    pixels = jpeg.decode(path, data, "BGR") if header.format in jpeg.FORMATS else None
+    if pixels is not None and pixels.shape[-1] == 1:
+        pixels = pixels[..., 0] if flags == cv2.IMREAD_UNCHANGED else pixels.repeat(3, -1)
+    elif pixels is None or pixels.shape[-1] == 4:
+        sound = header.format != "PNG" or png.intact(data)  # else libpng writes to the error stream
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if sound else None
     if pixels is None:
-        if kind := jpeg_kind(path):
+        if kind := jpeg.rare_kind(path):
             raise _unread_jpeg(path, kind)
         raise InputError(f"{path} is damaged and cannot be read as a picture; replace or remove it.")
     if header.format == "TIFF":
@@ -176,7 +181,7 @@ def _header_by_pillow(path: Path, file: io.BufferedReader | io.BytesIO, start: b
             pages = getattr(picture, "n_frames", 1) if kind == "TIFF" else 1
             turn = _orientation(picture, file)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        if rare := jpeg_kind(path):
+        if rare := jpeg.rare_kind(path):
             raise _unread_jpeg(path, rare) from error
         if not start.startswith(tiff.MARKS):
             raise InputError(f"{path} cannot be read as a picture; replace or remove it.") from error
@@ -268,7 +273,7 @@ def _decode_by_pillow(path: Path, check: CheckSize) -> Decoded:
     with picture:
         check(picture.size)
         notes += _frames(path, picture)
-        _load(path, picture)
+        pixels = _load(path, picture)
         metadata = Image.Exif()
         with suppress(Exception):  # only now: PNG may carry it at its end
             metadata = picture.getexif()
@@ -281,14 +286,14 @@ def _decode_by_pillow(path: Path, check: CheckSize) -> Decoded:
         xmp = exif.binary(picture.info.get("xmp") or picture.info.get("XML:com.adobe.xmp"))
         coding = coding_of(path, picture, profile)
         profile = b"" if coding else profile
-        if not (coding or profile) and picture.mode == "RGB" and exif.is_adobe_rgb(metadata):
+        if not (coding or profile) and pixels.mode == "RGB" and exif.is_adobe_rgb(metadata):
             coding = adobe_rgb()
             notes += (f"{path.name} is in Adobe RGB; it is converted to sRGB, and so are the results.",)
         stored = _channels(path, picture)
         if stored is None and picture.format == "AVIF" and (count := avif.bits(path.read_bytes())) > 8:
             notes += (f"{path.name} has {count} bits per colour, of which the first 8 are read; PNG keeps 16.",)
         if stored is None:
-            (image, alpha, more), bits = _shallow(path, picture, profile, coding), 8
+            (image, alpha, more), bits = _shallow(path, pixels, profile, coding), 8
         else:
             (image, alpha, more), bits = _deep(path, stored, profile, coding), 16
         notes += more
@@ -325,8 +330,12 @@ def _open_without_metadata(data: bytes) -> Image.Image | None:
     return _open(io.BytesIO(without_avif_exif(data))) if data[4:8] == b"ftyp" else None
 
 
-def _load(path: Path, picture: Image.Image) -> None:
-    """Decode a picture in place; of TIFF turn it upright."""
+def _load(path: Path, picture: Image.Image) -> Image.Image:
+    """Return the picture opened from `path` with its pixels decoded; of TIFF turned upright."""
+    if picture.format in jpeg.FORMATS and (pixels := jpeg.decode(path, path.read_bytes(), "RGB")) is not None:
+        if pixels.shape[-1] == 4:
+            return Image.frombytes("CMYK", picture.size, (255 - pixels).tobytes())  # Adobe's are inverted
+        return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
     if not isinstance(picture.info.get("xmp", b""), bytes):
         del picture.info["xmp"]  # Pillow searches it for an orientation
     try:
@@ -336,9 +345,10 @@ def _load(path: Path, picture: Image.Image) -> None:
         if lacks_memory(error):
             raise
         why = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        if kind := jpeg_kind(path):
+        if kind := jpeg.rare_kind(path):
             raise _unread_jpeg(path, kind) from None
-        raise InputError(f"{path} is damaged or cut short ({why}); give a whole file.") from None
+        raise jpeg.damaged(path, why) from None
+    return picture
 
 
 def _unread_jpeg(path: Path, kind: str) -> InputError:
@@ -348,7 +358,7 @@ def _unread_jpeg(path: Path, kind: str) -> InputError:
 
 
 def _no_picture(path: Path) -> InputError:
-    if kind := jpeg_kind(path):
+    if kind := jpeg.rare_kind(path):
         return _unread_jpeg(path, kind)
     suffix = path.suffix.lower()
     if suffix in PHOTOS or suffix in RAWS:

@@ -24,6 +24,7 @@ from jaxtyping import Float
 from PIL import Image
 
 from cyclopean.errors import InputError
+from cyclopean.io import jpeg
 from cyclopean.io.limits import MOST_MEGAPIXELS
 from cyclopean.io.metadata import orientation
 
@@ -119,6 +120,7 @@ def _decoded(path: Path, embedded: EmbeddedDepth, most_megapixels: float) -> Cod
         with warnings.catch_warnings(action="ignore"):
             picture: Any = embedded.stored
             if isinstance(picture, bytes):
+                jpeg.decode(path, picture, "RGB")  # complains of damage, which Pillow passes over
                 picture = Image.open(io.BytesIO(picture), formats=("PNG", "JPEG"))
             if not picture.size[0] * picture.size[1] <= most_megapixels * 1e6:
                 raise Image.DecompressionBombError

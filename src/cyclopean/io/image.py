@@ -96,7 +96,7 @@ def read_photo(path: str | Path, most_megapixels: float = MOST_MEGAPIXELS) -> Ph
         if metadata.is_adobe_rgb(decoded.exif) and kept and not decoded.profile:
             kept = metadata.as_srgb(kept)  # as the picture is now
         notes = list(decoded.notes)
-        for names, why in ((damaged, "damaged"), (large, "more than the 64 kB that fit into a JPEG")):
+        for names, why in ((damaged, "damaged"), (large, "more than the 64 kB that results keep")):
             if names:
                 few = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
                 notes.append(f"{path.name}: EXIF that is {why} is left out of what is written ({few}).")

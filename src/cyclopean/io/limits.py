@@ -14,13 +14,6 @@ SHRINK = "shrink it, or raise the limit with --max-megapixels"
 PNG = b"\x89PNG\r\n\x1a\n"
 START_OF_IMAGE, START_OF_SCAN, END_OF_IMAGE = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"  # markers of JPEG
 
-JPEG_PROCESSES = {  # by the marker of its frame (ITU-T T.81, table B.1): those that few programs read
-    **{0xC3: "lossless", 0xC5: "hierarchical", 0xC6: "hierarchical", 0xC7: "hierarchical, lossless"},
-    **{0xC9: "arithmetic coding", 0xCA: "arithmetic coding", 0xCB: "lossless, arithmetic coding"},
-    **{0xCD: "hierarchical, arithmetic coding", 0xCE: "hierarchical, arithmetic coding"},
-    **{0xCF: "hierarchical, lossless, arithmetic coding", 0xDE: "hierarchical", 0xF7: "JPEG-LS"},
-}
-
 
 def check_size(
     path: Path, size: tuple[int, int], most_megapixels: float = MOST_MEGAPIXELS, *, kind: str = "a photo needs",
@@ -67,33 +60,6 @@ def check_whole(path: Path, file: BufferedReader | BytesIO) -> None:
         cut = False
     if cut:
         raise InputError(f"{path} is truncated; replace or remove it.")
-
-
-def jpeg_kind(path: Path) -> str:
-    """Return what is rare in how a JPEG is coded: its process, or its bits per sample where they are not 8.
-
-    Empty for common JPEGs, for those without a frame, and for other files.
-    """
-    with path.open("rb") as file:
-        if file.read(2) != START_OF_IMAGE:
-            return ""
-        while head := file.read(1):
-            if head != b"\xff":
-                continue
-            while (marker := file.read(1)) == b"\xff":
-                pass
-            kind = marker[0] if marker else 0xD9
-            if kind in (0x00, 0x01, *range(0xD0, 0xD9)):
-                continue
-            if kind in (0xD9, 0xDA):
-                return ""
-            start, length = file.tell(), int.from_bytes(file.read(2))
-            if kind in JPEG_PROCESSES or kind in (0xC0, 0xC1, 0xC2):
-                bits = (file.read(1) or b"\x08")[0]
-                deep = [f"{bits} bits a sample"] if bits != 8 and kind != 0xDE else []
-                return ", ".join([*([JPEG_PROCESSES[kind]] if kind in JPEG_PROCESSES else []), *deep])
-            file.seek(start + max(length, 2))
-    return ""
 
 
 def register_heif() -> None:

@@ -1,6 +1,7 @@
 """PNG features that Pillow lacks: 16 bits per channel, the coding of colours, and single chunks."""
 
 import os
+import zlib
 from collections.abc import Iterator
 from io import BufferedReader, BytesIO
 from pathlib import Path
@@ -91,6 +92,18 @@ def coding(path: Path, picture: Image.Image) -> Coding | None:
         return named
     good = colours is not None and len(colours) == 8 and min(colours[1::2]) > 0.001
     return by_gamma(1 / gamma, tuple(colours) if colours and good else None)
+
+
+def intact(data: bytes) -> bool:
+    """Return whether every critical chunk of a PNG has the checksum that it states."""
+    at, kind = len(SIGNATURE), b""
+    while at + 12 <= len(data) and kind != b"IEND":
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        kind, stated = data[at + 4 : at + 8], data[end - 4 : end]
+        if kind[:1].isupper() and zlib.crc32(memoryview(data)[at + 4 : end - 4]) != int.from_bytes(stated, "big"):
+            return False
+        at = end
+    return True
 
 
 def chunk_kinds(file: BufferedReader | BytesIO) -> Iterator[bytes]:

@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from cyclopean.errors import InputError, why_unwritten
+from cyclopean.io import jpeg
 from cyclopean.io.files import reserved, write_anew
 from cyclopean.io.rendered_folder import describe, missing
 from cyclopean.io.sidecar import AnyCamera, camera_to_json
@@ -188,6 +189,7 @@ def _sound(path: Path) -> np.ndarray:
                 fits = min(picture.size) >= LEAST_SIDE and math.prod(picture.size) <= MOST_PIXELS
                 if fits:
                     picture.load()
+                    jpeg.decode(path, path.read_bytes(), "RGB")  # complains of damage, which the others pass over
     except Image.DecompressionBombError:
         fits = False
     except Exception:  # decoders raise whatever they like on foreign files

@@ -1,0 +1,82 @@
+"""JPEG: pixels that decode without complaint, and what is rare in how a file is coded."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import simplejpeg
+from jaxtyping import UInt8
+
+from cyclopean.errors import InputError
+from cyclopean.io.limits import START_OF_IMAGE
+
+FORMATS = ("JPEG", "MPO")  # Pillow's names
+STORED = {"Gray": "GRAY", "CMYK": "CMYK", "YCCK": "CMYK"}  # by the colours of a file; of others three channels
+# Complaints after the header that are not of damage: of the interface itself, and of what some encoders write.
+HARMLESS = ("tj", "Invalid SOS parameters")
+EXTRANEOUS = re.compile(r"Corrupt JPEG data: (\d+) extraneous .* 0xd9")
+FEW = 8  # bytes between the picture and its end that cameras leave there
+
+JPEG_PROCESSES = {  # by the marker of its frame (ITU-T T.81, table B.1): those that few programs read
+    **{0xC3: "lossless", 0xC5: "hierarchical", 0xC6: "hierarchical", 0xC7: "hierarchical, lossless"},
+    **{0xC9: "arithmetic coding", 0xCA: "arithmetic coding", 0xCB: "lossless, arithmetic coding"},
+    **{0xCD: "hierarchical, arithmetic coding", 0xCE: "hierarchical, arithmetic coding"},
+    **{0xCF: "hierarchical, lossless, arithmetic coding", 0xDE: "hierarchical", 0xF7: "JPEG-LS"},
+}
+
+
+def decode(path: Path, data: bytes, colours: str) -> UInt8[np.ndarray, "h w c"] | None:
+    """Return the pixels of the JPEG at `path`, whose bytes are `data`, as they are stored: grey has one channel, colour
+    three in the order `colours` (RGB or BGR), CMYK four (Adobe's: 255 is no ink).
+
+    They are bit-equal to OpenCV's and Pillow's, which decode damaged pictures in silence. None for odd headers,
+    subsampling and coding, which are left to another decoder. Raises InputError where libjpeg complains of damage.
+    """
+    try:
+        stored = STORED.get(simplejpeg.decode_jpeg_header(data)[2], colours)
+    except ValueError:
+        return None
+    try:
+        return simplejpeg.decode_jpeg(data, stored)
+    except ValueError as error:
+        why = str(error)
+    few = EXTRANEOUS.fullmatch(why)
+    if few and int(few[1]) <= FEW:
+        return simplejpeg.decode_jpeg(data, stored, strict=False)
+    if why.startswith(HARMLESS) or rare_kind(path):
+        return None
+    raise damaged(path, why)
+
+
+def damaged(path: Path, why: str) -> InputError:
+    """Return the error of a picture that a decoder complains of."""
+    return InputError(
+        f"{path} is damaged or cut short ({why}); give a whole file, or save it anew in an editor that opens it."
+    )
+
+
+def rare_kind(path: Path) -> str:
+    """Return what is rare in how a JPEG is coded: its process, or its bits per sample where they are not 8.
+
+    Empty for common JPEGs, for those without a frame, and for other files.
+    """
+    with path.open("rb") as file:
+        if file.read(2) != START_OF_IMAGE:
+            return ""
+        while head := file.read(1):
+            if head != b"\xff":
+                continue
+            while (marker := file.read(1)) == b"\xff":
+                pass
+            kind = marker[0] if marker else 0xD9
+            if kind in (0x00, 0x01, *range(0xD0, 0xD9)):
+                continue
+            if kind in (0xD9, 0xDA):
+                return ""
+            start, length = file.tell(), int.from_bytes(file.read(2))
+            if kind in JPEG_PROCESSES or kind in (0xC0, 0xC1, 0xC2):
+                bits = (file.read(1) or b"\x08")[0]
+                deep = [f"{bits} bits a sample"] if bits != 8 and kind != 0xDE else []
+                return ", ".join([*([JPEG_PROCESSES[kind]] if kind in JPEG_PROCESSES else []), *deep])
+            file.seek(start + max(length, 2))
+    return ""
