@@ -20,6 +20,7 @@ BESIDE = {
     "steps": "a whole training step, plain eager float32 beside ours",
     "splatting": "splat forward and backward, scatter-adds over channels and corners beside fused loops",
     "backends": "bundled models in torch as they were beside channels-last and onnxruntime, in turn; best of five",
+    "folders": "folders and clips: without overlap beside it, one process beside two and beside Ray",
     "sweep": "views through levels forward and backward, a stack of grid_sample beside one fused pass; best of five",
 }
 

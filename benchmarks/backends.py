@@ -1,7 +1,8 @@
 """The bundled models in torch as they were, beside torch in channels-last and beside onnxruntime.
 
 The network of `general` at its own size, prediction of a photo of one megapixel after loading, and prediction with
-refocusing of it without a subject; of `panorama` a panorama of 512x1024. The whole command stands last.
+refocusing of it without a subject; of `panorama` a panorama of 512x1024; the whole command. Then every other network of
+photos (192x640) and panoramas (256x512), with random weights.
 """
 
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from benchmarks.peers import Pair, Work
 from benchmarks.photos import COMMAND, _file
+from cyclopean.networks import NETWORKS, STUDENTS
 
 
 def network(how: str, threads: int, _: str) -> Work:
@@ -76,6 +78,33 @@ def command(how: str, threads: int, _: str) -> Work:
     )
 
 
+def untrained(name: str, how: str, threads: int, _: str) -> Work:
+    """Every other network, its weights random, at a size of KITTI's shape or of panoramas."""
+    import torch
+
+    from cyclopean.geometry import Equirectangular, assumed_camera
+    from cyclopean.inference.graphs import BareGraph, bare_program, save_program
+    from cyclopean.inference.onnx_model import Accelerated, OnnxSession
+    from cyclopean.methods import method_class
+    from cyclopean.sample import view
+
+    torch.set_num_threads(threads)
+    around = name in STUDENTS
+    method = method_class("supervised_sphere" if around else "supervised")(network=name).eval()
+    size = (256, 512) if around else (192, 640)
+    if how == "onnxruntime":
+        path = Path(tempfile.mkdtemp()) / "network.onnx"
+        save_program(bare_program(BareGraph(method, around=around), size), path, {})
+        method = Accelerated(method, OnnxSession(str(path), path.read_bytes())).eval()
+    target = view(torch.rand(1, 3, *size), Equirectangular() if around else assumed_camera(size))
+
+    def work() -> None:
+        with torch.inference_mode():
+            method.predict(target)
+
+    return work
+
+
 def loaded(how: str, name: str = "general"):
     """Return a predictor in torch as it was, in torch with weights in channels-last, or in onnxruntime."""
     import torch
@@ -99,11 +128,23 @@ CASES: dict[str, tuple[Callable[[str, int, str], Work], tuple[str, ...]]] = {
     "panorama, 512x1024": (panorama, ("channels-last", "onnxruntime")),
     "cyclopean refocus --no-subject, 1 MP, whole command": (command, ("onnxruntime",)),
 }
+OTHERS = [name for name in dict.fromkeys((*NETWORKS, *STUDENTS)) if name != "mobile"]  # which is that of general
 PAIRS = {
     f"{name}: {how}, {threads} thread{'s' * (threads > 1)}": Pair(
         partial(prepare, "torch", threads), partial(prepare, how, threads), 1, "images", devices=("cpu",), of="best"
     )
     for name, (prepare, hows) in CASES.items()
     for how in hows
+    for threads in (1, 2)
+} | {
+    f"network {name}, random weights: onnxruntime, {threads} thread{'s' * (threads > 1)}": Pair(
+        partial(untrained, name, "torch", threads),
+        partial(untrained, name, "onnxruntime", threads),
+        1,
+        "images",
+        devices=("cpu",),
+        of="best",
+    )
+    for name in OTHERS
     for threads in (1, 2)
 }

@@ -114,8 +114,15 @@ def contained(name: str, bad: list[str]) -> Iterator[None]:
 
 
 def usable_device(name: str) -> "torch.device":
-    """Return the device `name`. Raises `InputError` where it cannot be used, of unknown kinds without loading torch."""
-    refusal = InputError(f"the device {name!r} cannot be used here; give cpu, or see `cyclopean doctor`.")
+    """Return the device `name`; "auto" is the first GPU that works, else the CPU.
+
+    Raises `InputError` where it cannot be used, of unknown kinds without loading torch.
+    """
+    if name == "auto":
+        import torch
+
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu")
+    refusal = InputError(f"the device {name!r} cannot be used here; give cpu or auto, or see `cyclopean doctor`.")
     if name.partition(":")[0] not in DEVICES:
         raise refusal
     import torch

@@ -27,7 +27,8 @@ from cyclopean.app import guard, server, uploads
 guard.SLOWEST_BODY = uploads.STALLED = server.HALF_REQUEST = 3.0
 from cyclopean.app.limits import Limits
 from cyclopean.app.server import Address, models_offered, serve
-serve(Address(port=0), models_offered("general"), Limits(visitors=1, waiting=1), browser=False, anyway=True)
+serve(Address(port=0), models_offered("general"), Limits(visitors=1, waiting=1), browser=False, anyway=True,
+      opened=lambda url: print(f"The app is at {url} (", flush=True))
 """
 
 

@@ -24,8 +24,8 @@ def test_every_command_with_flags_is_known():
     assert {command: kind_of(command) for command in KINDS}.items() <= made.items()
     assert set(COMMANDS) - {"train", "bench"} <= set(made)
     for command in KINDS:
-        names = {name for names, _, _ in flags(command, made[command]) for name in names}
-        assert {"--help", "-v"} < names, command
+        names = {name for names, _, _ in flags(made[command]) for name in names}
+        assert {"--help", "-v", "-q", "--output"} < names, command
 
 
 def test_bash_completes_commands_families_flags_and_values(capsys, tmp_path):
@@ -41,7 +41,7 @@ def test_bash_completes_commands_families_flags_and_values(capsys, tmp_path):
         "train monodepth --precision b": {"bfloat16"},
         "label --planes ": {"cube", "tangent"},
         "doctor --out": {"--output"},
-        "render --out": set(),
+        "render --out": {"--output"},
         "predict pho": set(),
         "bench lens --he": {"--help"},
     }

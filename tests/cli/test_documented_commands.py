@@ -46,7 +46,7 @@ def test_every_command_of_every_page_parses(tmp_path, monkeypatch):
                 continue
             assert command in KINDS, line
             count += 1
-            words, _ = without_flag(words, command)
+            words, _ = without_flag(words)
             try:
                 parse_arguments(kind_of(command), words, line)
             except InputError as error:

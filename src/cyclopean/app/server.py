@@ -53,14 +53,14 @@ class Address:
 
 def serve(
     address: Address, offered: "Mapping[str, Callable[[], Predictor]]", limits: Limits, *, browser: bool,
-    key: str | None = None, anyway: bool = False,
+    key: str | None = None, anyway: bool = False, opened: Callable[[str], None] = lambda _: None,
 ) -> None:  # fmt: skip
     """Serve `models_offered` until interrupted, by Ctrl-C, TERM or HUP.
 
     That raises KeyboardInterrupt when everything is removed.
-    Prints the page's address as soon as it can be opened; the network is loaded meanwhile. With a `key` only who has it
-    can open the page: it is part of that address. Raises InputError for bad input, and unless `anyway` on a machine
-    that has too little for the app.
+    Calls `opened` with the page's address as soon as that can be opened; the network is loaded meanwhile. With a `key`
+    only who has it can open the page: it is part of that address. Raises InputError for bad input, and unless `anyway`
+    on a machine that has too little for the app.
     """
     import uvicorn
 
@@ -86,7 +86,7 @@ def serve(
             number = getattr(signal, name, None)
             if number is not None and signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, server.handle_exit)
-        print(f"The app is at {url} (Ctrl-C ends it).", flush=True)  # noqa: T201
+        opened(url)
         if browser:
             threading.Timer(0.1, webbrowser.open, (url,)).start()
 
@@ -104,13 +104,13 @@ def serve(
     raise KeyboardInterrupt
 
 
-def models_offered(model: str, backend: str = "torch") -> dict[str, "Callable[[], Predictor]"]:
+def models_offered(model: str, backend: str = "torch", device: str = "cpu") -> dict[str, "Callable[[], Predictor]"]:
     """Return what loads each model by the name that a page shows: those of `model`, which are separated by commas, then
     the bundled ones, which are loaded when they are chosen. The default alone is no choice.
     """
     given = [name.strip() for name in model.split(",") if name.strip()] or [DEFAULT]
     others = [] if given == [DEFAULT] else sorted(path.parent.name for path in MODELS.glob("*/config.json"))
-    return {_title(name): cache(partial(_load, name, backend)) for name in dict.fromkeys([*given, *others])}
+    return {_title(name): cache(partial(_load, name, backend, device)) for name in dict.fromkeys([*given, *others])}
 
 
 def assembled(
@@ -136,10 +136,10 @@ def _loaded(store: Store, offered: "Mapping[str, Callable[[], Predictor]]") -> "
     return AppState(first, store, examples.installed(), offered if len(offered) > 1 else {})
 
 
-def _load(name: str, backend: str) -> "Predictor":
+def _load(name: str, backend: str, device: str) -> "Predictor":
     from cyclopean.inference.predictor import load
 
-    return load(name, backend=backend)
+    return load(name, device, backend)
 
 
 def _title(name: str) -> str:

@@ -8,18 +8,18 @@ import logging
 import os
 import signal
 import sys
-import textwrap
 import threading
 from collections.abc import Sequence
 from contextlib import nullcontext
 
 import cyclopean
 from cyclopean.cli import output
-from cyclopean.errors import REMEDIES, sentence, unknown_name, why_unwritten
+from cyclopean.errors import REMEDIES, InputError, sentence, unknown_name, why_unwritten
 from cyclopean.io.files import printable
 
 STOPPED, CLOSED = 130, 141  # exit codes that shells know: after Ctrl-C, and after a reader that went away
 VERBOSE = ("-v", "--verbose")  # of every command: details of errors, and of what is shown
+QUIET = ("-q", "--quiet")  # of every command: errors alone on the error stream
 
 # command -> (module, what it does)
 COMMANDS = {
@@ -80,7 +80,8 @@ def _main(arguments: list[str]) -> int:
     end = words.index("--") if "--" in words else len(words)
     log = logging.getLogger("cyclopean")
     details = any(word in VERBOSE for word in words[:end])
-    log.setLevel(logging.DEBUG if details else logging.NOTSET)
+    quiet = any(word in QUIET for word in words[:end])
+    log.setLevel(logging.DEBUG if details else logging.ERROR if quiet else logging.NOTSET)
     shown_on = logging.StreamHandler() if details and not log.handlers else None  # tracebacks included
     if shown_on is not None:
         log.addHandler(shown_on)
@@ -90,8 +91,10 @@ def _main(arguments: list[str]) -> int:
             return 0
         if command not in COMMANDS:
             raise unknown_name("command", command, COMMANDS)
-        arguments = [word for k, word in enumerate(words) if k >= end or word not in VERBOSE]
-        arguments, kind = output.without_flag(arguments, command)
+        if details and quiet:
+            raise InputError("-v shows more and -q shows less; give one of them.")
+        arguments = [word for k, word in enumerate(words) if k >= end or word not in (*VERBOSE, *QUIET)]
+        arguments, kind = output.without_flag(arguments)
         with output.objects_only() if kind == "json" else nullcontext():
             return importlib.import_module(COMMANDS[command][0]).main(arguments)
     except BrokenPipeError as error:
@@ -129,7 +132,7 @@ def _help() -> str:
             "",
             *lines,
             "",
-            "cyclopean COMMAND --help tells more; -v shows the details of an error.",
-            *textwrap.wrap(f"--output json: {', '.join(output.COMMANDS)} print one JSON object a line.", 80),
+            "cyclopean COMMAND --help tells more. Every command takes -v (details of an error), -q (errors",
+            "alone, no progress, no remarks) and --output json (one JSON object a line).",
         ]
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopean.cli.early import loading, refuse_unknown_model
+from cyclopean.cli.output import emit
 from cyclopean.cli.parsing import parse, progress_bar
 from cyclopean.data import named
 from cyclopean.errors import InputError
@@ -71,5 +72,6 @@ def run(options: Adapt) -> int:
             clip, Path(path).expanduser(), choices, options.model, options.out,
             minutes=options.minutes, steps=options.steps, resume=options.resume, say=print, bar=progress_bar,
         )  # fmt: skip
+    emit({"clip": options.clip, "out": options.out})
     print(f"wrote {printable(options.out)}; use it: cyclopean predict PHOTO --model {printable(options.out)}")
     return 0

@@ -4,7 +4,8 @@ import secrets
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from cyclopean.cli.early import refuse_missing_backend, refuse_unknown_model
+from cyclopean.cli.early import refuse_missing_backend, refuse_unknown_device, refuse_unknown_model
+from cyclopean.cli.output import emit
 from cyclopean.cli.parsing import parse
 from cyclopean.errors import InputError
 from cyclopean.flags import Flag
@@ -27,6 +28,8 @@ class App:
     model: Annotated[str, Flag("NAMES")] = "general"
     """A bundled model, a model's folder, or a Hub repository (owner/name), also of transformers. Of several, with
     commas, or of one that is not bundled, the page offers a choice, the bundled ones beside them."""
+    device: Annotated[str, Flag("NAME")] = "cpu"
+    """What the network runs on: auto, cpu, cuda, cuda:1, mps. Blur is computed on the CPU."""
     backend: Literal["torch", "onnxruntime"] = "torch"
     """What runs the model. onnxruntime (pip install 'cyclopean[fast]'): the same depth sooner, on the CPU."""
     max_megabytes: Annotated[float, Flag("N")] = 100.0
@@ -53,6 +56,7 @@ def run(options: App) -> None:
     for name in options.model.split(","):
         refuse_unknown_model(name.strip() or options.model)
     refuse_missing_backend(options.backend)
+    refuse_unknown_device(options.device)
     if find_spec("starlette") is None or find_spec("uvicorn") is None:
         raise InputError("the app needs Starlette and uvicorn; run: pip install 'cyclopean[app]'")
     from cyclopean.app.limits import Limits
@@ -62,5 +66,10 @@ def run(options: App) -> None:
     names = tuple(name.strip() for name in (options.trusted_host or "").split(",") if name.strip())
     key = None if options.no_token else secrets.token_urlsafe(16)
     address = Address(options.host, options.port, names)
-    offered = models_offered(options.model, options.backend)
-    serve(address, offered, limits, browser=not options.no_browser, key=key, anyway=options.anyway)
+
+    def opened(url: str) -> None:
+        print(f"The app is at {url} (Ctrl-C ends it).", flush=True)
+        emit({"address": url})
+
+    offered = models_offered(options.model, options.backend, options.device)
+    serve(address, offered, limits, browser=not options.no_browser, key=key, anyway=options.anyway, opened=opened)

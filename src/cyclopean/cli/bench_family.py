@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopean.cli.early import refuse_unknown_model
+from cyclopean.cli.output import emit
 from cyclopean.cli.parsing import check_writable, comma_list, parse, with_progress
 from cyclopean.errors import InputError
 from cyclopean.flags import Flag
@@ -156,7 +157,9 @@ def _compare(family: "Family", options: BenchStereo | BenchSphere | BenchVideo |
     """
     work = options.work
     if work.list:
-        print("\n".join(f"{name:<18} {'* ' * row.by_name}{row.title}" for name, row in family.rows.items()))
+        for name, one in family.rows.items():
+            print(f"{name:<18} {'* ' * one.by_name}{one.title}")
+            emit({"row": name, "title": one.title, "by_name": one.by_name})
         return 0
     if options.out is None:
         raise InputError(f"it needs a folder for its results, such as: cyclopean bench {family.name} OUT")
@@ -199,8 +202,10 @@ def _compare(family: "Family", options: BenchStereo | BenchSphere | BenchVideo |
                 print(
                     f"    AbsRel {result['figures']['abs_rel']:.3f} in {result['seconds'] / 60:.1f} minutes", flush=True
                 )
+                emit({"row": row, "seed": seed, "seconds": result["seconds"], "figures": result["figures"]})
                 write_report(comparison, command, machine)
         paths = write_report(comparison, command, machine, work.report)
     print("\n" + table(family, [*comparison.results(), *comparison.guesses()]).plain() + "\n")
     print("\n".join(map(str, paths)))
+    emit({"files": paths})
     return 0

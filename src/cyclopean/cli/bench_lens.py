@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopean.cli.early import refuse_unknown_model
+from cyclopean.cli.output import emit
 from cyclopean.cli.parsing import check_writable_file, parse
 from cyclopean.errors import InputError
 from cyclopean.flags import Flag
@@ -52,6 +53,8 @@ def run(options: BenchLens) -> None:
         title = f"depth predicted by {options.model}, refined, scale and offset fitted to the truth"
         results[title] = lens.measure(shots, depths, renderers)
         print("\n" + lens.report(title, shots, results[title]))
+    content = {title: lens.as_json(shots, rows) for title, rows in results.items()}
+    for title, scores in content.items():
+        emit({"depth": title, "scores": scores})
     if options.json:
-        content = {title: lens.as_json(shots, rows) for title, rows in results.items()}
         write_text(Path(options.json), json.dumps(content, indent=2) + "\n")

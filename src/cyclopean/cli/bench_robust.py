@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopean.cli.early import refuse_unknown_model
+from cyclopean.cli.output import emit
 from cyclopean.cli.parsing import check_writable_file, parse, with_progress
 from cyclopean.errors import InputError
 from cyclopean.flags import Flag
@@ -58,6 +59,8 @@ def run(options: BenchRobust) -> int:
     whole_path = partial(_whole_path, room)
     outcomes = [robust.attempt(whole_path, files[index]) for index in with_progress(range(len(files)), "trying")]
     print(robust.report(outcomes))
+    for outcome in outcomes:
+        emit(asdict(outcome))
     if options.json:
         content = [asdict(outcome) for outcome in outcomes]
         write_text(Path(options.json), json.dumps(content, indent=2) + "\n")

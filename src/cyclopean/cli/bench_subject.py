@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from cyclopean.cli.output import emit
 from cyclopean.cli.parsing import check_writable, parse, with_progress
 from cyclopean.errors import InputError
 from cyclopean.flags import Flag
@@ -53,7 +54,10 @@ def main(arguments: list[str]) -> int:
     if options.ship is not None:
         subject.ship(options.out, budget, options.ship)
         print(f"the network is in {options.ship}")
+        emit({"out": options.ship})
         return 0
     *_, figures = with_progress(subject.results(options.out, budget), "judging", len(subject.FAMILIES))
     print(subject.report(figures))
+    for row, families in figures.items():
+        emit({"row": row, "families": families})
     return 0

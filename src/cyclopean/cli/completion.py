@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from cyclopean.cli import COMMANDS, VERBOSE, output
+from cyclopean.cli import COMMANDS, QUIET, VERBOSE, output
 from cyclopean.cli.bench import BENCHES
 from cyclopean.cli.parsing import Option, options_of, parse
 from cyclopean.errors import InputError, unknown_name
@@ -39,9 +39,11 @@ def main(arguments: list[str]) -> int:
         raise InputError(f"no shell was named; choose one of {', '.join(SHELLS)}: cyclopean completion bash")
     if shell not in SHELLS:
         raise unknown_name("shell", shell, SHELLS)
+    script = fish() if shell == "fish" else bash()
     if shell == "zsh":
-        print("autoload -U +X compinit && compinit\nautoload -U +X bashcompinit && bashcompinit")
-    print(fish() if shell == "fish" else bash())
+        script = f"autoload -U +X compinit && compinit\nautoload -U +X bashcompinit && bashcompinit\n{script}"
+    print(script)
+    output.emit({"shell": shell, "script": script})
     return 0
 
 
@@ -57,7 +59,7 @@ def kinds() -> dict[str, Callable[..., Any]]:
     return sources | {f"train {name}": resolve_name(place) for name, (place, _) in RECIPES.items()}
 
 
-def flags(command: str, kind: Callable[..., Any]) -> Iterator[tuple[tuple[str, ...], Option | None, tuple[str, ...]]]:
+def flags(kind: Callable[..., Any]) -> Iterator[tuple[tuple[str, ...], Option | None, tuple[str, ...]]]:
     """Yield the names of each flag of a command, its option, and the values that it takes if they are few."""
     for option in options_of(kind):
         if not option.flag.positional:
@@ -66,15 +68,15 @@ def flags(command: str, kind: Callable[..., Any]) -> Iterator[tuple[tuple[str, .
             yield names, option, tuple(map(str, choices))
     yield ("--help", "-h"), None, ()
     yield VERBOSE, None, ()
-    if command in output.COMMANDS:
-        yield (output.FLAG,), None, output.KINDS
+    yield QUIET, None, ()
+    yield (output.FLAG,), None, output.KINDS
 
 
 def bash() -> str:
     """Return the script for bash, which zsh reads too."""
     words, choices = [], []
     for command, kind in kinds().items():
-        listed = list(flags(command, kind))
+        listed = list(flags(kind))
         words.append(f'    "{command}") flags="{" ".join(name for names, _, _ in listed for name in names)}" ;;')
         for names, _, values in listed:
             if values:
@@ -127,7 +129,7 @@ def fish() -> str:
         lines += [f"complete -c cyclopean -n '{when}' -a {name} -d {_quoted(text)}" for name, text in members.items()]
     for command, kind in kinds().items():
         when = "; and ".join(f"__fish_seen_subcommand_from {word}" for word in command.split())
-        for names, option, values in flags(command, kind):
+        for names, option, values in flags(kind):
             words = " ".join(f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}" for name in names)
             takes = f" -xa {_quoted(' '.join(values))}" if values else " -r" if option and option.kinds else ""
             lines.append(f"complete -c cyclopean -n '{when}' {words}{takes}")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from cyclopean.cli.help import examples
 from cyclopean.cli.output import emit
-from cyclopean.errors import InputError
+from cyclopean.errors import InputError, usable_device
 
 HELP = """usage: cyclopean doctor
 
@@ -157,6 +157,7 @@ def _devices() -> Iterator[Finding]:
         yield Finding("cuda", f"none: torch is built for CUDA {torch.version.cuda}, but there is no card or no driver")
     has_mps = torch.backends.mps.is_available()
     yield Finding("mps", "works" if has_mps else "none: needs a Mac with Apple silicon")
+    yield Finding("--device auto", str(usable_device("auto")))
 
 
 def _extras() -> Iterator[Finding]:

@@ -5,7 +5,8 @@ import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
-from cyclopean.errors import InputError, unknown_name
+from cyclopean.cli.output import quiet
+from cyclopean.errors import InputError, unknown_name, usable_device
 from cyclopean.inference import CAMERAS, NEEDS_ONNXRUNTIME, NEEDS_TRANSFORMERS
 from cyclopean.io.files import printable, read_json, refuse_unreadable, shortened
 from cyclopean.methods import METHODS, is_metric
@@ -47,6 +48,12 @@ def refuse_missing_backend(backend: str, name: str = "--backend onnxruntime") ->
     """Raise InputError, naming what needs it, where onnxruntime is not installed."""
     if backend == "onnxruntime" and find_spec("onnxruntime") is None:
         raise InputError(f"{shortened(name)} {NEEDS_ONNXRUNTIME}.")
+
+
+def refuse_unknown_device(name: str) -> None:
+    """Raise InputError for a device that cannot be used here; torch is loaded only for one that is not the CPU."""
+    if name not in ("auto", "cpu"):
+        usable_device(name)
 
 
 def refuse_metres(profile: str | None, known: tuple[float, ...] | None) -> None:
@@ -110,5 +117,5 @@ def header_size(photo: Path, most_megapixels: float) -> tuple[int, int] | None:
 
 def loading(command: str, what: str) -> None:
     """Print what takes the next seconds on the error stream, where somebody watches; of `train` into logs, too."""
-    if command == "train" or sys.stderr.isatty():
+    if not quiet() and (command == "train" or sys.stderr.isatty()):
         print(f"cyclopean {command}: loading {printable(what)} ...", file=sys.stderr, flush=True)

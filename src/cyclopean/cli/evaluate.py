@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopean.cli import verbose
 from cyclopean.cli.early import loading, refuse_missing_backend, refuse_unknown_model
-from cyclopean.cli.output import emit
+from cyclopean.cli.output import emit, remark
 from cyclopean.cli.parsing import check_writable_file, named_look, named_post_process, parse, with_progress, write_whole
 from cyclopean.errors import InputError, contained, unknown_name, usable_device
 from cyclopean.evaluation.protocols import PROTOCOLS, Protocol
@@ -85,7 +85,7 @@ class Evaluate:
     """trained: pictures are shown to models at the very size they were trained at, as papers do; aspect: in their own
     shape, with about as many pixels, as `predict` does. Without it, as a model's config.json says, else trained."""
     device: str = "cpu"
-    """Where models run, such as cuda."""
+    """Where models run: auto (a GPU if there is one), cpu, cuda, cuda:1, mps."""
     backend: Literal["torch", "onnxruntime"] = "torch"
     """What runs the model. onnxruntime (pip install 'cyclopean[fast]'): the same depth sooner, on the CPU."""
     alone: bool = False
@@ -181,7 +181,7 @@ def _judge(
     by_pair = [entry.name for entry, model in zip(entries, models, strict=True) if entry is not model]
     if by_pair:
         note = "metres are by the focal length and baseline of each pair"
-        print(f"{printable(', '.join(by_pair))} knows no rig: {note} of {printable(name)}.", file=sys.stderr)
+        remark(f"{', '.join(by_pair)} knows no rig: {note} of {name}.")
     progress = partial(with_progress, title=name)
     if not view_synthesis.has_truth(data, indices):
         rows = [] if options.alone else [view_synthesis.unmoved()]
@@ -331,10 +331,9 @@ def _note_trained_on(models: Sequence[str], data: Sequence[str]) -> None:
         learned = trained_on(model) if is_model(Path(model)) else []
         known = [name for name in data if any(same_data(name, one) for one in learned)]
         if known:
-            print(
-                f"{printable(model)} was trained on {printable(', '.join(known))}, all but what was held out: its "
-                "figures there flatter it; judge it on data that it has not seen.",
-                file=sys.stderr,
+            remark(
+                f"{model} was trained on {', '.join(known)}, all but what was held out: its figures there flatter it; "
+                "judge it on data that it has not seen."
             )
 
 

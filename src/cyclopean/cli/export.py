@@ -1,11 +1,12 @@
 """`cyclopean export`: a model as a file for other programs."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopean.cli.early import loading, refuse_unknown_model
+from cyclopean.cli.output import emit
 from cyclopean.cli.parsing import check_writable_file, height_width, parse
 from cyclopean.errors import InputError
 from cyclopean.flags import Flag
@@ -66,6 +67,8 @@ def run(options: Export) -> None:
         anyway=options.anyway,
     )  # fmt: skip
     print(f"wrote {printable(path)}, {path.stat().st_size / 1e6:.1f} MB")
+    compared = [asdict(one) for one in departures]
+    emit({"file": path, "bytes": path.stat().st_size, "precision": options.precision, "compared": compared})
     if not departures:
         print(f"it was not compared with torch, which {NEEDS_ONNXRUNTIME}.")
     for one in departures:

@@ -1,11 +1,11 @@
 """`cyclopean import`: weights that others released, as a model's folder."""
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from cyclopean.cli.early import loading
+from cyclopean.cli.output import emit, remark
 from cyclopean.cli.parsing import check_writable, parse
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.flags import Flag
@@ -53,6 +53,7 @@ def run(options: Import) -> int:
 
     method = import_monodepth2(folder, out)
     unit = "metres, by the rig of KITTI" if method.ambiguity == "metric" else "depth up to scale"
-    print(f"licence of these weights: {MONODEPTH2_LICENCE}.", file=sys.stderr)
+    remark(f"licence of these weights: {MONODEPTH2_LICENCE}.")
+    emit({"out": out, "predicts": unit, "pose": method.pose is not None, "licence": MONODEPTH2_LICENCE})
     print(f"{printable(out)}: monodepth2, {unit}{', with a pose network' if method.pose is not None else ''}")
     return 0

@@ -2,12 +2,12 @@
 
 import itertools
 import os
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cyclopean.cli.output import remark
 from cyclopean.cli.parsing import named_file
 from cyclopean.errors import InputError, contained
 from cyclopean.io.files import CLIPS, PHOTOS, RAWS, printable, refuse_unreadable
@@ -143,7 +143,7 @@ def _without_results(sources: list[Path]) -> list[Path]:
     ]
     if results:
         names = ", ".join(printable(result) for result in results[:3]) + (", ..." if len(results) > 3 else "")
-        print(f"left alone, as results whose sidecar (.json) is gone: {names}", file=sys.stderr)
+        remark(f"left alone, as results whose sidecar (.json) is gone: {names}")
     return [source for source in sources if source not in results]
 
 
@@ -176,10 +176,7 @@ def _in_folder(folder: Path, bad: list[str]) -> list[Path]:
 def _name_left_alone(folder: Path, others: Counter[str]) -> None:
     if others:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(others.items()))
-        print(
-            f"left alone in {printable(folder)}, no photos or videos by their suffix: {printable(kinds)}",
-            file=sys.stderr,
-        )
+        remark(f"left alone in {folder}, no photos or videos by their suffix: {kinds}")
 
 
 def _told_apart(jobs: list[Job]) -> list[Job]:
@@ -198,10 +195,7 @@ def _told_apart(jobs: list[Job]) -> list[Job]:
         taken.add(_place(named))
         if named.stem != job.source.stem:
             results = printable(f"{named.stem}_...")
-            print(
-                f"{printable(job.source)} shares its name with another input: its results are {results}",
-                file=sys.stderr,
-            )
+            remark(f"{job.source} shares its name with another input: its results are {results}")
         apart.append(named)
     return apart
 

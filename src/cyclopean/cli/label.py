@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopean.cli.early import loading, refuse_unknown_model
+from cyclopean.cli.output import emit
 from cyclopean.cli.parsing import check_writable, parse, with_progress
 from cyclopean.data import named, named_panoramas
 from cyclopean.errors import InputError, usable_device
@@ -45,7 +46,7 @@ class Label:
     """Work on a Ray cluster that shares these folders: auto (the one that this machine belongs to, or this machine
     alone), or its address."""
     device: Annotated[str, Flag("NAME")] = "cpu"
-    """cpu, cuda, cuda:1, mps."""
+    """auto, cpu, cuda, cuda:1, mps."""
 
 
 def main(arguments: list[str]) -> int:
@@ -86,4 +87,6 @@ def run(options: Label) -> int:
     print(f"{len(todo) - len(bad)} labelled, labels in {printable(options.out)}; {len(bad)} left out.")
     for sentence in bad:
         print(f"cyclopean label: left out: {printable(sentence)}", file=sys.stderr)
+        emit({"error": sentence})
+    emit({"out": options.out, "labelled": len(todo) - len(bad), "left_out": len(bad)})
     return 2 if bad else 0

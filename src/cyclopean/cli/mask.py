@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopean.cli.early import loading, refuse_unknown_model
+from cyclopean.cli.output import emit
 from cyclopean.cli.parsing import check_writable, parse, with_progress
 from cyclopean.data import named, named_panoramas
 from cyclopean.errors import InputError, usable_device
@@ -40,7 +41,7 @@ class Mask:
     """Work on a Ray cluster that shares these folders: auto (the one that this machine belongs to, or this machine
     alone), or its address."""
     device: Annotated[str, Flag("NAME")] = "cpu"
-    """cpu, cuda, cuda:1, mps."""
+    """auto, cpu, cuda, cuda:1, mps."""
 
 
 def main(arguments: list[str]) -> int:
@@ -76,4 +77,6 @@ def run(options: Mask) -> int:
     print(f"{len(todo) - len(bad)} masked, masks in {printable(options.out)}; {len(bad)} left out.")
     for sentence in bad:
         print(f"cyclopean mask: left out: {printable(sentence)}", file=sys.stderr)
+        emit({"error": sentence})
+    emit({"out": options.out, "masked": len(todo) - len(bad), "left_out": len(bad)})
     return 2 if bad else 0

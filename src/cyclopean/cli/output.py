@@ -1,11 +1,13 @@
 """`--output json`: what a command finds as JSON, one object a line, on the output; all else on the error stream.
 
 Commands print for people as they always do and `emit` the same as objects. Which of the two reaches the output is
-decided here alone.
+decided here alone, and with `-q` whether remarks reach anybody.
 """
 
 import json
+import logging
 import math
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -13,18 +15,18 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from cyclopean.errors import InputError, sentence
+from cyclopean.io.files import printable
 
 FLAG = "--output"
 KINDS = ("text", "json")
-COMMANDS = ("predict", "refocus", "check", "evaluate", "models", "doctor")  # that emit what they print
 
 _streams: list[TextIO] = []  # where objects go, while a command runs with --output json
 
 
-def without_flag(words: Sequence[str], command: str) -> tuple[list[str], str]:
+def without_flag(words: Sequence[str]) -> tuple[list[str], str]:
     """Return the words without `--output KIND`, which may stand anywhere before `--`, and the kind.
 
-    Raises InputError for a kind that is none, and for a command that emits nothing.
+    Raises InputError for a kind that is none.
     """
     end = list(words).index("--") if "--" in words else len(words)
     rest, kind = [], "text"
@@ -36,20 +38,18 @@ def without_flag(words: Sequence[str], command: str) -> tuple[list[str], str]:
         kind = word.partition("=")[2] if "=" in word else next(queue, "")
         if kind not in KINDS:
             raise InputError(f"{FLAG} takes {' or '.join(KINDS)}, not {kind!r}.")
-        if command not in COMMANDS:
-            raise InputError(f"{command} takes no {FLAG}; those that do are {', '.join(COMMANDS)}.")
     return [*rest, *words[end:]], kind
 
 
 @contextmanager
 def objects_only() -> Iterator[None]:
-    """Let only what is emitted reach the output; what is printed goes to the error stream.
+    """Let only what is emitted reach the output; what is printed goes to the error stream, with `-q` nowhere.
 
     An error that ends the command is emitted too, as {"error": sentence}.
     """
     _streams.append(sys.stdout)
     try:
-        with redirect_stdout(sys.stderr):
+        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere if quiet() else sys.stderr):
             yield
     except BrokenPipeError:
         raise
@@ -58,6 +58,17 @@ def objects_only() -> Iterator[None]:
         raise
     finally:
         _streams.pop()
+
+
+def quiet() -> bool:
+    """Return whether the command was given -q."""
+    return not logging.getLogger("cyclopean").isEnabledFor(logging.WARNING)
+
+
+def remark(text: object, command: str = "") -> None:
+    """Print what is good to know on the error stream, as said by a `command`; nothing with -q."""
+    if not quiet():
+        print(f"cyclopean {command}: {printable(text)}" if command else printable(text), file=sys.stderr)
 
 
 def emit(content: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ from operator import length_hint
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from cyclopean.cli.output import quiet
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.flags import Flag
 from cyclopean.inference import POST_PROCESSES
@@ -292,7 +293,7 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+    with Progress(console=console, transient=True, disable=quiet() or not console.is_terminal) as progress:
         task = progress.add_task(escape(printable(title)), total=None)
         yield lambda done, count: progress.update(task, completed=done, total=count or None)
 

@@ -3,13 +3,15 @@
 import math
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopean.cli.early import known_camera, loading, refuse_metres, refuse_missing_backend, refuse_unknown_model
-from cyclopean.cli.jobs import Job, count_in, jobs_for, jobs_in
-from cyclopean.cli.output import emit
+from cyclopean.cli.jobs import count_in, jobs_for, jobs_in
+from cyclopean.cli.output import emit, remark
 from cyclopean.cli.parsing import (
     check_result_name,
     check_writable,
@@ -22,14 +24,14 @@ from cyclopean.cli.parsing import (
     progress_bar,
     with_progress,
 )
-from cyclopean.errors import InputError, contained, unknown_name, usable_device
+from cyclopean.errors import InputError, unknown_name, usable_device
 from cyclopean.flags import Flag
 from cyclopean.inference import ARRAYS, CLOUDS
 from cyclopean.io.files import is_film, printable
 
 if TYPE_CHECKING:
-    from cyclopean.inference.folder_pipeline import Predicting
-    from cyclopean.inference.photo_pipeline import DepthOptions, EmbeddedUse, Models
+    from cyclopean.inference.folder_pipeline import Input, Predicting
+    from cyclopean.inference.photo_pipeline import DepthOptions, EmbeddedUse, Models, Written
 
 
 EMBEDDED: dict[str, "EmbeddedUse"] = {"": "mention", "embedded": "require", "predict": "ignore"}
@@ -88,11 +90,16 @@ class Predict:
     `evaluate` does."""
     size: Annotated[str | None, Flag("HxW")] = None
     """About how many pixels the model works on, such as 256x512; without it, the size it was trained at."""
+    batch: Annotated[int, Flag("N")] = 1
+    """Photos in a row that have one size, or frames of a clip, that go through the network together: for a GPU. In any
+    case the next ones are read, and results are written, while it runs."""
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Of the network's layers; 16 bits are for a GPU, and change depth a little. The sidecar states it."""
     steady: bool = True
     """Write every frame of a video as predicted: without it, the scale (and the shift, where a model leaves that
     unknown) of each frame's depth is aligned to the frames before."""
     device: Annotated[str, Flag("NAME")] = "cpu"
-    """cpu, cuda, cuda:1, mps."""
+    """auto, cpu, cuda, cuda:1, mps."""
     backend: Literal["torch", "onnxruntime"] = "torch"
     """What runs the model. onnxruntime (pip install 'cyclopean[fast]'): the same depth sooner, on the CPU."""
     workers: int = 1
@@ -127,11 +134,12 @@ def run(options: Predict) -> int:
         raise InputError("--known gives scale and shift of the depth of one photo; give one, and no --uncertainty.")
     if options.right is not None and len(jobs) != 1:
         raise InputError(f"--right {options.right} belongs to one photo, the left of its pair; {len(jobs)} were given.")
-    written: list[Path] = []
+    folders: dict[str, None] = {}  # of results, in order
     count = len(jobs) + len(bad)
     if jobs:
         loading("predict", f"torch and the model {options.model}")
         usable_device(options.device)
+        from cyclopean.inference.folder_pipeline import Input, predict_all
         from cyclopean.inference.metric_calibration import metres_from
 
         work = _work(options, saved, post_process)
@@ -141,17 +149,21 @@ def run(options: Predict) -> int:
         check_writable(job.folder for job in jobs)
         models = work.models()
         models.check()
-        for job in with_progress(jobs, "predicting") if len(jobs) > 1 else jobs:
-            with contained(str(job.source), bad):
-                files = _predict(job, models, depth_options, overwrite=options.overwrite, steady=options.steady)
-                emit({"source": job.source, "files": files})
-                written += files
-    if count == 1:
-        for path in written:
-            print(printable(path))
-    else:
-        folders = ", ".join(dict.fromkeys(printable(path.parent) for path in written))
-        print(f"{count - len(bad)} done{f', results in {folders}' if folders else ''}; {len(bad)} skipped.")
+        inputs = [Input(job.source, job.target(overwrite=options.overwrite)) for job in jobs]
+        of_clip = partial(_predict_clip, models=models, options=depth_options, work=work)
+        with closing(predict_all(inputs, models, depth_options, of_clip, batch=options.batch)) as done:
+            for one, error, result in with_progress(done, "predicting", len(jobs)) if len(jobs) > 1 else done:
+                if error:
+                    bad.append(error if one.source.name in error else f"{one}: {error}")
+                else:
+                    _print_notes(result.notes)
+                    emit({"source": one.source, "files": result.paths})
+                    if count == 1:
+                        print(*map(printable, result.paths), sep="\n")
+                    folders |= dict.fromkeys(printable(path.parent) for path in result.paths)
+    if count > 1:
+        names = ", ".join(folders)
+        print(f"{count - len(bad)} done{f', results in {names}' if names else ''}; {len(bad)} skipped.")
     for sentence in bad:
         print(f"cyclopean predict: {'skipped: ' if count > 1 else ''}{printable(sentence)}", file=sys.stderr)
         emit({"error": sentence})
@@ -176,6 +188,13 @@ def _checked_names(options: Predict) -> tuple[tuple[str, ...], str]:
     known_camera(options.camera, options.field_of_view)
     refuse_unknown_model(options.model)
     refuse_missing_backend(options.backend)
+    if options.precision != "float32" and (options.backend != "torch" or options.right or options.uncertainty):
+        raise InputError(
+            f"--precision {options.precision} is for torch and one look at single photos; leave --backend, --right and "
+            "--uncertainty out."
+        )
+    if options.batch < 1:
+        raise InputError(f"--batch is {options.batch}; it needs a number of photos, 1 or more.")
     if options.uncertainty < 0 or options.uncertainty == 1:
         raise InputError(f"--uncertainty {options.uncertainty} means nothing; give at least 2 looks.")
     refuse_metres(options.profile, options.known)
@@ -202,24 +221,19 @@ def _work(options: Predict, saved: tuple[str, ...], post_process: str) -> "Predi
         options.device, options.via_cube, post_process, named_look(options.look),
         height_width("--size", options.size) if options.size else None,
         None if options.profile is None else Path(options.profile), options.steady, options.overwrite, options.backend,
+        batch=options.batch, precision=options.precision,
     )  # fmt: skip
 
 
-def _predict(job: Job, models: "Models", options: "DepthOptions", *, overwrite: bool, steady: bool) -> tuple[Path, ...]:
-    """Write the files of one input, print notes about it, and return their paths."""
+def _predict_clip(one: "Input", models: "Models", options: "DepthOptions", work: "Predicting") -> "Written":
+    """Write the files of a clip beside a bar, after printing notes about it."""
     from cyclopean.inference.clip_pipeline import clip_notes
-    from cyclopean.inference.folder_pipeline import Input, predict_input, refuse_for_clip
+    from cyclopean.inference.folder_pipeline import predict_input, refuse_for_clip
 
-    one = Input(job.source, job.target(overwrite=overwrite))
-    if not is_film(job.source):
-        written = predict_input(one, models, options, steady=steady)
-    else:
-        refuse_for_clip(job.source, models, options)
-        _print_notes(clip_notes(job.source, max_megapixels=options.max_megapixels))
-        with progress_bar(job.source.name) as progress:
-            written = predict_input(one, models, options, steady=steady, progress=progress)
-    _print_notes(written.notes)
-    return written.paths
+    refuse_for_clip(one.source, models, options)
+    _print_notes(clip_notes(one.source, max_megapixels=options.max_megapixels))
+    with progress_bar(one.source.name) as progress:
+        return predict_input(one, models, options, steady=work.steady, batch=work.batch, progress=progress)
 
 
 def _predict_folder(options: Predict, saved: tuple[str, ...], post_process: str) -> int:
@@ -266,4 +280,4 @@ def _predict_folder(options: Predict, saved: tuple[str, ...], post_process: str)
 
 def _print_notes(notes: Sequence[str]) -> None:
     for note in notes:
-        print(f"cyclopean predict: {printable(note)}", file=sys.stderr)
+        remark(note, "predict")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from cyclopean.cli.output import emit
 from cyclopean.cli.parsing import parse
 from cyclopean.errors import InputError
 from cyclopean.flags import Flag
@@ -47,7 +48,9 @@ def run(options: Push) -> int:
     for name, size in upload.sizes():
         print(f"  {printable(name):<24} {size:>12,} bytes", file=sys.stderr)
     print(f"all that it was made of permits: {upload.permits}", file=sys.stderr)
+    about = {"repository": upload.repository, "files": dict(upload.sizes()), "permits": str(upload.permits)}
     if options.dry_run:
+        emit({**about, "address": None})
         print(printable(upload.card or read_text(upload.folder / "README.md")))
         return 0
     token = hub.found_token()
@@ -58,6 +61,9 @@ def run(options: Push) -> int:
         print(f"send it, {audience}? [y/N] ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             print("nothing was sent.", file=sys.stderr)
+            emit({**about, "address": None})
             return 1
-    print(hub.send(upload, token, private=options.private))
+    address = hub.send(upload, token, private=options.private)
+    print(address)
+    emit({**about, "address": address})
     return 0

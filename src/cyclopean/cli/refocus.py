@@ -1,7 +1,6 @@
 """`cyclopean refocus`: blur a photo or a clip by its depth, sharp where you point."""
 
 import math
-import sys
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,10 +11,11 @@ from cyclopean.cli.early import (
     known_camera,
     refuse_metres,
     refuse_missing_backend,
+    refuse_unknown_device,
     refuse_unknown_model,
     says_metric,
 )
-from cyclopean.cli.output import emit
+from cyclopean.cli.output import emit, remark
 from cyclopean.cli.parsing import check_result_name, check_writable, comma_list, named_file, parse
 from cyclopean.defocus import REFINE, refuse_no_matte
 from cyclopean.errors import InputError, unknown_name
@@ -143,6 +143,8 @@ class Refocus:
     model: Annotated[str, Flag("NAME")] = "auto"
     """A bundled model, a model's folder, or a Hub repository (owner/name), also of a depth model of transformers
     (docs/models.md). auto: general; for panoramas, panorama."""
+    device: Annotated[str, Flag("NAME")] = "cpu"
+    """What the network runs on: auto, cpu, cuda, cuda:1, mps. Blur is computed on the CPU."""
     backend: Literal["torch", "onnxruntime"] = "torch"
     """What runs the model. onnxruntime (pip install 'cyclopean[fast]'): the same depth sooner, on the CPU."""
     camera: Annotated[str, Flag("NAME|FILE")] = "auto"
@@ -217,7 +219,7 @@ def run(options: Refocus) -> None:
         embedded="ignore" if frame is not None else EMBEDDED.get(options.depth, "ignore"),
     )  # fmt: skip
     check_writable([target.folder])
-    models = Models(options.model, backend=options.backend)
+    models = Models(options.model, options.device, backend=options.backend)
 
     def choose(photo: "Photo") -> "Predictor":
         predictor = models.for_photo(photo)
@@ -237,7 +239,7 @@ def run(options: Refocus) -> None:
     }  # fmt: skip
     written = refocus_photo(source, target, depth or choose, refocus_options, record)
     for note in written.notes:
-        print(f"cyclopean refocus: {printable(note)}", file=sys.stderr)
+        remark(note, "refocus")
     emit({"source": source, "files": written.paths, "notes": written.notes})
     for path in written.paths[:-1]:  # the last one is the sidecar
         print(printable(path))
@@ -300,6 +302,7 @@ def _check_words(options: Refocus) -> tuple[Path, list[str]]:
     known_camera(options.camera, options.field_of_view)
     refuse_unknown_model(options.model)
     refuse_missing_backend(options.backend)
+    refuse_unknown_device(options.device)
     return Path(options.photo[0]), comma_list("--save", options.save, SAVE)
 
 

@@ -1,16 +1,15 @@
 """`cyclopean refocus CLIP`: refocus a video frame by frame."""
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
 from cyclopean.cli.early import known_camera
-from cyclopean.cli.output import emit
+from cyclopean.cli.output import emit, remark
 from cyclopean.cli.parsing import check_result_name, check_writable, named_file, progress_bar
 from cyclopean.cli.refocus import Refocus, lens_of, result_target, strength_of
 from cyclopean.errors import InputError
 from cyclopean.inference import refuse_sphere_of_clip
-from cyclopean.io.files import H264_SUFFIXES, printable
+from cyclopean.io.files import H264_SUFFIXES
 
 
 def run_clip(options: Refocus, source: Path) -> None:
@@ -39,8 +38,8 @@ def run_clip(options: Refocus, source: Path) -> None:
     suffix = result_suffix(source.suffix) if named is None else named.suffix
     result = target.path(f"_defocus{suffix}")
     for note in (*clip_notes(source, result, most), *(other_container(source, result) if named is None else ())):
-        print(f"cyclopean refocus: {printable(note)}", file=sys.stderr)
-    predictor = load(DEFAULT if options.model == "auto" else options.model, backend=options.backend)
+        remark(note, "refocus")
+    predictor = load(DEFAULT if options.model == "auto" else options.model, options.device, options.backend)
     with progress_bar(source.name) as progress:
         report, written = refocus_clip(
             source, target, keys, predictor,
@@ -48,7 +47,7 @@ def run_clip(options: Refocus, source: Path) -> None:
             max_megapixels=most, progress=progress,
         )  # fmt: skip
     for note in written.notes:
-        print(f"cyclopean refocus: {printable(note)}", file=sys.stderr)
+        remark(note, "refocus")
     emit({"source": source, "files": written.paths, "notes": written.notes, **asdict(report)})
     print(written.paths[0])
     before, after = report.flicker_before, report.flicker_after

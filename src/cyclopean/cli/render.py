@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from cyclopean.cli.output import emit
 from cyclopean.cli.parsing import check_writable, comma_list, height_width, parse, with_progress
 from cyclopean.errors import InputError, unknown_name, usable_device
 from cyclopean.flags import Flag
@@ -48,7 +49,7 @@ class Render:
     workers: int = 2
     """Processes, one scene at a time each; on a GPU, which they share, as many as 4 million pixels."""
     device: Annotated[str, Flag("NAME")] = "cpu"
-    """cpu, cuda, cuda:1, mps."""
+    """auto, cpu, cuda, cuda:1, mps."""
 
 
 def main(arguments: list[str]) -> int:
@@ -82,7 +83,7 @@ def main(arguments: list[str]) -> int:
         raise InputError(f"--size {options.size} does not fit a panorama; give twice as wide as high, like 256x512.")
     if options.supersample < 1 or options.supersample % 2 == 0:
         raise InputError(f"--supersample is {options.supersample}; give an odd number: 1, 3 or 5.")
-    usable_device(options.device)
+    device = str(usable_device(options.device))
 
     from cyclopean.io.rendered_folder import missing
     from cyclopean.synthetic.folder import RenderJob, load_pictures, write
@@ -95,11 +96,13 @@ def main(arguments: list[str]) -> int:
     )  # fmt: skip
     check_writable([options.out])
     start, todo = time.perf_counter(), len(missing(options.out, job.count))
-    for _ in with_progress(write(job, options.out, options.workers, options.device), "rendering", todo):
+    for _ in with_progress(write(job, options.out, options.workers, device), "rendering", todo):
         pass
     rate = f", {todo / (time.perf_counter() - start):.1f} a second" if todo else ""
     kept = f" ({job.count - todo} were there already)" if todo < job.count else ""
-    print(f"{todo} scenes rendered to {options.out}{kept}{rate}; {contact_sheet(options.out)} shows some.")
+    sheet = contact_sheet(options.out)
+    print(f"{todo} scenes rendered to {options.out}{kept}{rate}; {sheet} shows some.")
+    emit({"out": options.out, "rendered": todo, "scenes": job.count, "contact_sheet": sheet})
     return 0
 
 

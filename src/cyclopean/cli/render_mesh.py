@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from cyclopean.cli.output import emit
 from cyclopean.cli.parsing import check_writable, height_width, parse, with_progress
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.flags import Flag
@@ -96,5 +97,7 @@ def main(arguments: list[str]) -> int:
         pass
     took = f", {(time.perf_counter() - start) / todo:.1f} s each" if todo else ""
     kept = f" ({job.count - todo} were there already)" if todo < job.count else ""
-    print(f"{todo} places rendered to {options.out}{kept}{took}; {contact_sheet(options.out)} shows some.")
+    sheet = contact_sheet(options.out)
+    print(f"{todo} places rendered to {options.out}{kept}{took}; {sheet} shows some.")
+    emit({"out": options.out, "rendered": todo, "places": job.count, "contact_sheet": sheet})
     return 0

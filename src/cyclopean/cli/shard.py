@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopean.cli.early import loading
+from cyclopean.cli.output import emit
 from cyclopean.cli.parsing import check_writable, height_width, parse, with_progress
 from cyclopean.data import named
 from cyclopean.errors import InputError
@@ -76,6 +77,7 @@ def run(options: Shard) -> int:
             bad += left_out
         count = write_index(options.out, shards, about)
     print(f"{count} of {len(items)} items in {shards} shards in {printable(options.out)}; {len(bad)} left out.")
+    emit({"out": options.out, "items": count, "of": len(items), "shards": shards, "left_out": bad})
     for sentence in bad[:NAMED]:
         print(f"cyclopean shard: left out: {printable(sentence)}", file=sys.stderr)
     if len(bad) > NAMED:

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopean.cli.early import known_camera, loading, refuse_unknown_model
+from cyclopean.cli.early import known_camera, loading, refuse_unknown_device, refuse_unknown_model
 from cyclopean.cli.jobs import Job, jobs_for
+from cyclopean.cli.output import emit, remark
 from cyclopean.cli.parsing import (
     check_result_name,
     check_writable,
@@ -73,6 +74,8 @@ class Stereo:
     model: Annotated[str, Flag("NAME")] = "auto"
     """A bundled model, a model's folder, or a Hub repository (owner/name), also of a depth model of transformers
     (docs/models.md)."""
+    device: Annotated[str, Flag("NAME")] = "cpu"
+    """What the network runs on: auto, cpu, cuda, cuda:1, mps. The other eye is computed on the CPU."""
     camera: Annotated[str, Flag("NAME|FILE")] = "auto"
     """What took the photos, as for `predict`: pinhole, or a JSON file with a camera."""
     field_of_view: Annotated[float | None, Flag("DEGREES")] = None
@@ -115,7 +118,7 @@ def run(options: Stereo) -> int:
             camera, known, options.max_megapixels, embedded=EMBEDDED.get(options.depth, "ignore"),
         )  # fmt: skip
         check_writable(job.folder for job in jobs)
-        models = Models(options.model)
+        models = Models(options.model, options.device)
         models.check()
         for job in with_progress(jobs, "second eyes") if len(jobs) > 1 else jobs:
             one = Input(job.source, replace(job.target(overwrite=options.overwrite), implied=implied))
@@ -131,7 +134,8 @@ def run(options: Stereo) -> int:
                     predicted = options.depth in EMBEDDED
                     done = stereo_photo(one.source, one.target, models.for_photo if predicted else file, how)
                 for note in done.notes:
-                    print(f"cyclopean stereo: {printable(note)}", file=sys.stderr)
+                    remark(note, "stereo")
+                emit({"source": job.source, "files": done.paths, "notes": done.notes})
                 written += done.paths
     if count == 1 and not before:
         for path in written:
@@ -143,6 +147,7 @@ def run(options: Stereo) -> int:
         print(f"{count - len(bad) - before} done{there}{results}; {len(bad)} skipped.")
     for sentence in bad:
         print(f"cyclopean stereo: {'skipped: ' if count > 1 else ''}{printable(sentence)}", file=sys.stderr)
+        emit({"error": sentence})
     return 2 if bad else 0
 
 
@@ -158,6 +163,7 @@ def _checked_names(options: Stereo) -> list[str]:
     if options.depth not in (BESIDE, *EMBEDDED) and not Path(str(options.depth)).exists():
         raise InputError(f"there is no depth file {options.depth}; check the path.")
     refuse_unknown_model(options.model)
+    refuse_unknown_device(options.device)
     return layouts
 
 

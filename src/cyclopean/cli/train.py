@@ -5,6 +5,7 @@ from pkgutil import resolve_name
 
 from cyclopean.cli.early import loading, refuse_unknown_model
 from cyclopean.cli.help import columns, examples
+from cyclopean.cli.output import emit
 from cyclopean.cli.parsing import parse_arguments
 from cyclopean.data import named, named_panoramas
 from cyclopean.errors import InputError, unknown_name
@@ -47,9 +48,13 @@ def main(arguments: list[str]) -> int:
     refuse_unknown_model(run.init or "none")
     if "teaching" in options:
         refuse_unknown_model(options["teaching"].teacher)
-    if all(os.environ.get(rank, "0") == "0" for rank in ("RANK", "LOCAL_RANK", "NODE_RANK")):  # as launchers count
+    first = all(os.environ.get(rank, "0") == "0" for rank in ("RANK", "LOCAL_RANK", "NODE_RANK"))  # as launchers count
+    if first:
         loading("train", ", ".join(["PyTorch", *map(str, (*source.data, *unlabelled)), *source.world]))
     recipe(**options)
+    if first:
+        models = [run.out / name for name in ("best", "last") if (run.out / name).is_dir()]
+        emit({"method": name, "out": run.out, "models": models, "log": run.out / "log.jsonl"})
     return 0
 
 

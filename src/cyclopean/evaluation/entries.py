@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
-from cyclopean.errors import InputError
+from cyclopean.errors import InputError, usable_device
 from cyclopean.geometry import Equirectangular, Pinhole
 from cyclopean.inference import predictor as inference
 from cyclopean.inference.predictor import Look, Predictor
@@ -123,7 +123,7 @@ def one_look(name: str, device: str = "cpu", backend: str = "torch") -> Entry:
     def predict(sample: Sample) -> OneMap:
         if not isinstance(sample.target.camera, Equirectangular):
             raise InputError(f"{sample.name[0]} is not a panorama, and the model {name!r} is for panoramas.")
-        target = view(resize(sample.target.image, predictor.input_size).to(device), Equirectangular())
+        target = view(resize(sample.target.image, predictor.input_size).to(usable_device(device)), Equirectangular())
         return plain(predictor.method, target).cpu()
 
     return Entry(f"{name}, one look", predictor.method.ambiguity, predict)

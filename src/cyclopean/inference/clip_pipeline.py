@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from cyclopean.inference import CLOUDS
 from cyclopean.inference.clip import PIXELS, ClipReport, Progress, film_camera, result_suffix, write_refocused
 from cyclopean.inference.photo_pipeline import Written, final_paths, model_json, write_arrays
 from cyclopean.inference.predictor import Predictor
+from cyclopean.inference.prefetching import prefetched
 from cyclopean.io.decoding import MOST_MEGAPIXELS
 from cyclopean.io.depthmap import DepthMap, colourise, value_range
 from cyclopean.io.files import appearing, file_hash
@@ -42,13 +45,15 @@ def predict_clip(
     max_megapixels: float = MOST_MEGAPIXELS,
     progress: Progress | None = None,
     settings: str = "",
+    batch: int = 1,
 ) -> Written:
     """Write the depth of a video: STEM_disp.mp4 in one fixed range of colours, .json, and arrays of every frame.
 
     Two passes: some frames fix the range, then every frame is written at its time. `save` are keys of `ARRAYS`; their
     files go into the folder STEM_disp. `progress(done, all)` is called after every frame; `all` is 0 when not known.
     Each frame's scale (and shift) is aligned to the frames before (`Consistency`), unless `steady` is False. `known` as
-    for `film_camera`. `settings` is a hash of how it is made, for the sidecar.
+    for `film_camera`. `settings` is a hash of how it is made, for the sidecar. `batch` frames go through the network
+    together, while others are read and written.
     """
     clouds = [name for name in save if name in CLOUDS]
     if clouds:
@@ -56,10 +61,15 @@ def predict_clip(
     clip, camera = describe(source, max_megapixels), film_camera(source, known)
     target, notes = target.free(source, ["_disp.mp4", "_disp.json", *(["_disp"] if save else [])])
     every = max(1, clip.count // RANGE_FRAMES)
-    ranges = [
-        value_range(predictor(Photo(still.square, camera)).inverse_depth)
-        for still in stills(source, lambda index, _: index % every == 0, max_megapixels)
-    ]
+
+    def predicted(frames: Iterator[Still]) -> Iterator[tuple[Still, Photo, DepthMap]]:
+        with closing(prefetched(frames, batch)) as decoded:
+            while group := list(islice(decoded, batch)):
+                photos = [Photo(still.square, camera, name=f"{source.name}#{still.index}") for still in group]
+                yield from zip(group, photos, predictor.batch(photos), strict=True)
+
+    some = predicted(stills(source, lambda index, _: index % every == 0, max_megapixels))
+    ranges = [value_range(depth.inverse_depth) for _, _, depth in some]
     if not ranges:
         raise InputError(f"{source} has no frames; give a whole video.")
     low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
@@ -70,9 +80,8 @@ def predict_clip(
         arrays = there.path("_disp")
 
         def coloured() -> Iterator[Any]:
-            for still in stills(source, max_megapixels=max_megapixels):
-                photo = Photo(still.square, camera, name=f"{source.name}#{still.index}")
-                depth = predictor(photo)
+            for still, photo, small in predicted(stills(source, max_megapixels=max_megapixels)):
+                depth = small
                 if still.aspect != 1:
                     depth = resize_depth(depth, size_of(still.image))
                 if steady:
@@ -86,7 +95,8 @@ def predict_clip(
                 yield colourise(depth.inverse_depth, low, high), still.time, still.duration
 
         video = there.path("_disp.mp4")
-        write_timed(video, coloured(), clip.rate, clip.unit, clip.aspect)
+        with closing(prefetched(coloured(), batch)) as pictures:
+            write_timed(video, pictures, clip.rate, clip.unit, clip.aspect)
         content = {
             "format": "cyclopean-depth-video", "version": 1, "cyclopean": __version__, "kind": "inverse_depth",
             "larger_is": "nearer", "ambiguity": predictor.method.ambiguity, "shown_range": (low, high),

@@ -102,7 +102,7 @@ def _face_grid(size: tuple[int, int], like: Tensor, field_of_view: float) -> _Fa
     """Return where faces lie, and how much each counts there."""
     rays = Equirectangular().rays(pixel_grid(size, like))
     uv, seen, cosine = uv_on_faces(rays, field_of_view, ten_from_sphere(like))
-    return _FaceGrid(uv, cosine, face_weight(uv, seen), rays[0, :, 0, [0, 2]].norm(dim=-1))
+    return _FaceGrid(uv, cosine, face_weight(uv, seen), torch.linalg.vector_norm(rays[0, :, 0, [0, 2]], dim=-1))
 
 
 def _blend(faces: Float[Tensor, "f 1 side side"], coarse: _FaceGrid, full: _FaceGrid) -> Float[Tensor, "1 1 h w"]:
@@ -116,7 +116,8 @@ def _blend(faces: Float[Tensor, "f 1 side side"], coarse: _FaceGrid, full: _Face
         (pull(faces, grid.uv, "edge")[:, 0].clamp_min(0) * grid.cosine.clamp_min(0) + far).log()
         for grid in (coarse, full)
     ]
-    smooth, blend = blend_gradients(logs[0], coarse.weight, coarse.level)
+    small = (x.cpu() for x in (logs[0], coarse.weight, coarse.level))  # in double precision, which mps lacks
+    smooth, blend = blend_gradients(*small)
     fine = (full.weight * logs[1]).sum(0) / full.weight.sum(0)
     correction = (smooth - blend).to(fine)[None, None]
     merged = (fine + resize_sphere(correction, (fine.shape[0], fine.shape[1]))).exp() - far

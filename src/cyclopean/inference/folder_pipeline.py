@@ -1,20 +1,35 @@
 """Depth of a folder of any size, by several processes: work for `bulk`, which writes what `pipeline` does."""
 
 import hashlib
+import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from cyclopean.errors import InputError
+from cyclopean.errors import InputError, sentence
 from cyclopean.inference import refuse_sphere_of_clip
+from cyclopean.inference.bulk import Done
 from cyclopean.inference.clip import Progress
 from cyclopean.inference.clip_pipeline import clip_notes, predict_clip
 from cyclopean.inference.metric_calibration import metres_from
-from cyclopean.inference.photo_pipeline import DepthOptions, Models, Written, predict_photo
+from cyclopean.inference.photo_pipeline import (
+    DepthOptions,
+    Models,
+    OpenedPhoto,
+    Written,
+    open_photo,
+    predict_opened,
+    predict_photo,
+    write_results,
+)
 from cyclopean.inference.predictor import Predictor
-from cyclopean.inference.wrappers import POST_PROCESSES
+from cyclopean.inference.prefetching import prefetched
+from cyclopean.inference.wrappers import POST_PROCESSES, Autocast
+from cyclopean.io.depthmap import DepthMap
 from cyclopean.io.files import file_hash, is_film, read_json
 from cyclopean.io.result_names import Target
 
@@ -37,7 +52,8 @@ class Predicting:
 
     `model` is a name as of `Models`; `size` is (height, width) and `post_process` a name of `POST_PROCESSES`, or "";
     `profile` is the file of a camera profile. `steady`: as of `predict_clip`. `again`: whether what is there is made
-    once more. `backend`: as of `load`.
+    once more. `backend`: as of `load`. `batch`: frames of a clip that go through the network together. `precision`
+    is that of the layers (`Autocast`).
     """
 
     model: str
@@ -51,21 +67,26 @@ class Predicting:
     steady: bool = True
     again: bool = False
     backend: str = "torch"
+    batch: int = 1
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
 
     def models(self) -> Models:
         """Return the models, none of them loaded yet."""
 
         def configured(predictor: Predictor) -> Predictor:
             predictor = predictor.resized(self.look, self.size)
-            return replace(predictor, infer=POST_PROCESSES[self.post_process]) if self.post_process else predictor
+            infer = POST_PROCESSES[self.post_process] if self.post_process else predictor.infer
+            return replace(predictor, infer=infer if self.precision == "float32" else Autocast(infer, self.precision))
 
         return Models(self.model, self.device, backend=self.backend, via_cube=self.via_cube, configure=configured)
 
     def fitted_options(self) -> DepthOptions:
         """Return the options with the profile's metres, and with a hash of all that changes results."""
         what = asdict(self)
-        del what["device"], what["again"], what["backend"], what["options"]["max_megapixels"]
+        del what["device"], what["again"], what["backend"], what["batch"], what["options"]["max_megapixels"]
         del what["options"]["mend"]  # a folder is not mended by hand
+        if self.precision == "float32":  # as results were made when there was no other
+            del what["precision"]
         what["profile"] = None if self.profile is None else file_hash(self.profile)
         if isinstance(self.options.known, Path):
             what["options"]["known"] = file_hash(self.options.known)
@@ -80,7 +101,7 @@ class Predicting:
         def predict(one: Input) -> Written | None:
             if not self.again and is_done(one, models, options.settings):
                 return None
-            written = predict_input(one, models, options, steady=self.steady)
+            written = predict_input(one, models, options, steady=self.steady, batch=self.batch)
             clip = is_film(one.source)
             notes = clip_notes(one.source, max_megapixels=options.max_megapixels) if clip else ()
             return replace(written, notes=(*notes, *written.notes))
@@ -88,8 +109,76 @@ class Predicting:
         return predict
 
 
+def predict_all(
+    inputs: Iterable[Input],
+    models: Models,
+    options: DepthOptions,
+    of_clip: Callable[[Input], Written],
+    *,
+    batch: int = 1,
+) -> Generator[Done, None, None]:
+    """Write the depth of photos and clips; yield each in its turn, when its files are there, or what is wrong with it.
+
+    While the files of one photo are written, one thread runs the network on those behind it and another reads the next.
+    Up to `batch` photos in a row that have one size go through the network together. A few batches of photos are held
+    at a time, however many inputs there are. Clips are done by `of_clip`.
+    """
+
+    def opened() -> Iterator[tuple[Input, OpenedPhoto | None, Predictor | Exception | None]]:
+        for one in inputs:
+            photo: OpenedPhoto | None = None
+            chosen: Predictor | Exception | None = None
+            try:
+                if not is_film(one.source):
+                    photo = open_photo(one.source, options)
+                    chosen = models.for_photo(photo.photo)
+            except Exception as error:
+                chosen = error
+            yield one, photo, chosen
+
+    def predicted() -> Iterator[tuple[Input, Callable[[], Written] | Exception]]:
+        with closing(prefetched(opened(), batch)) as steps:
+            for (_, predictor), alike in itertools.groupby(
+                steps, lambda step: (step[1] and step[1].photo.size, step[2])
+            ):
+                while group := list(itertools.islice(alike, batch)):
+                    photos = [photo for _, photo, _ in group if photo is not None]
+                    if not isinstance(predictor, Predictor):
+                        yield from ((one, predictor or partial(of_clip, one)) for one, _, _ in group)
+                        continue
+                    for (one, _, _), photo, depth in zip(group, photos, _depths(photos, predictor), strict=True):
+                        if isinstance(depth, Exception):
+                            yield one, depth
+                        else:
+                            yield one, partial(write_results, photo, depth, one.target, predictor, options)
+
+    with closing(prefetched(predicted(), batch)) as steps:
+        for one, write in steps:
+            try:
+                if isinstance(write, Exception):
+                    raise write
+                done = Done(one, None, write())
+            except Exception as error:
+                done = Done(one, sentence(error, str(one)))
+            yield done
+
+
+def _depths(photos: list[OpenedPhoto], predictor: Predictor) -> list[DepthMap | Exception]:
+    """Return the depth of photos by one pass of the network; one by one if that fails, with what is wrong with each."""
+    try:
+        return [*predict_opened(photos, predictor)]
+    except Exception as error:
+        return [error] if len(photos) == 1 else [_depths([photo], predictor)[0] for photo in photos]
+
+
 def predict_input(
-    one: Input, models: Models, options: DepthOptions, *, steady: bool, progress: Progress | None = None
+    one: Input,
+    models: Models,
+    options: DepthOptions,
+    *,
+    steady: bool,
+    batch: int = 1,
+    progress: Progress | None = None,
 ) -> Written:
     """Write the depth of a photo (`predict_photo`) or of a clip (`predict_clip`)."""
     if not is_film(one.source):
@@ -97,7 +186,7 @@ def predict_input(
     refuse_for_clip(one.source, models, options)
     return predict_clip(
         one.source, one.target, models.for_video(), options.save, steady=steady, known=options.known,
-        max_megapixels=options.max_megapixels, progress=progress, settings=options.settings,
+        max_megapixels=options.max_megapixels, progress=progress, settings=options.settings, batch=batch,
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ Inference on a panorama must close at the seam and roll with the picture, whatev
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -54,7 +54,7 @@ class RotatedAverage:
     `working_size` maps the panorama's size to that of inference, of even width.
     """
 
-    infer: Callable[[View, Float[Tensor, "1 3 _ _"]], Maps]
+    infer: Callable[[View, Sequence[Float[Tensor, "1 3 _ _"]]], Maps]
     working_size: Callable[[tuple[int, int]], tuple[int, int]]
 
     def __call__(self, image: OneImage) -> PanoramaDepth:
@@ -64,8 +64,8 @@ class RotatedAverage:
         u = pixel_grid(size, small)[..., 0][:, None]
         weight = (math.pi * (u - 0.5)).cos().square()
         views = [view(small.roll(turn, -1), Equirectangular()) for turn in (0, half)]
-        front, back = self.infer(views[0], views[0].seen), self.infer(views[1], views[1].seen).roll(-half, -1)
-        return PanoramaDepth(weight * front + (1 - weight) * back, {"seen": "whole, twice"})
+        front, back = (self.infer(one, [one.seen]) for one in views)
+        return PanoramaDepth(weight * front + (1 - weight) * back.roll(-half, -1), {"seen": "whole, twice"})
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def seam_score(values: OneMap) -> float:
 
     About 1 where the seam is closed; 0 for a constant map.
     """
-    values = values.double()
+    values = values.cpu().double()  # mps has no double precision
     step = (values[..., 0] - values[..., -1]).abs().nanmean()
     inside = values.diff(dim=-1).abs().nanmean()
     return float(step / inside) if float(inside) > 0 else 0.0

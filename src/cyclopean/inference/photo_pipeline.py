@@ -129,6 +129,18 @@ class Models:
         return self._loaded[name]
 
 
+@dataclass(frozen=True)
+class OpenedPhoto:
+    """A photo as it was read: why it is a panorama, the right picture of its pair, depth in its own file, and notes."""
+
+    source: Path
+    photo: Photo
+    reason: str | None
+    right: Photo | None
+    own: DepthMap | None
+    notes: tuple[str, ...]
+
+
 def predict_photo(
     source: Path, target: Target, choose: Callable[[Photo], Predictor], options: DepthOptions = DepthOptions()
 ) -> Written:
@@ -136,20 +148,42 @@ def predict_photo(
 
     `choose` returns the predictor for the photo, such as `Models.for_photo`.
     """
+    opened = open_photo(source, options)
+    predictor = choose(opened.photo)
+    (depth,) = predict_opened([opened], predictor)
+    return write_results(opened, depth, target, predictor, options)
+
+
+def open_photo(source: Path, options: DepthOptions) -> OpenedPhoto:
+    """Read a photo and all that `options` ask for in its files."""
     photo, reason = with_camera(read_photo(source, options.max_megapixels), options.camera, options.known)
-    notes = list(photo.notes)
     own, remarks = own_depth(source, photo, options.embedded, options.max_megapixels)
-    notes += remarks
-    predictor = choose(photo)
-    notes += _about_panorama(photo, predictor, reason)
+    right = None if options.right is None else read_photo(options.right, options.max_megapixels)
+    return OpenedPhoto(source, photo, reason, right, own, (*photo.notes, *remarks))
+
+
+def predict_opened(several: Sequence[OpenedPhoto], predictor: Predictor) -> list[DepthMap]:
+    """Return the depth of photos, by one pass of the network where that is possible (`Predictor.batch`)."""
+    predicted = [one for one in several if one.own is None]
+    if len(predicted) == 1:
+        depths = iter([predictor(predicted[0].photo, predicted[0].right)])
+    else:
+        depths = iter(predictor.batch([one.photo for one in predicted]))
+    return [next(depths) if one.own is None else refined(one.own, one.photo.image) for one in several]
+
+
+def write_results(
+    opened: OpenedPhoto, depth: DepthMap, target: Target, predictor: Predictor, options: DepthOptions
+) -> Written:
+    """Write the files of `predict_photo`, given the depth."""
+    source, photo = opened.source, opened.photo
+    notes = [*opened.notes, *_about_panorama(photo, predictor, opened.reason)]
     endings = ["_disp.png", "_disp.json", *((ARRAYS | CLOUDS)[name] for name in ("npy", *options.save))]
     endings += ["_disp16.json"] if "png16" in options.save else []
     endings += ["_view.html"] if options.viewer else []
     endings += ["_uncertainty.npy", "_uncertainty.png"] if options.uncertainty else []
     target, numbered = target.free(source, endings)
     notes += numbered
-    right = None if options.right is None else read_photo(options.right, options.max_megapixels)
-    depth = predictor(photo, right) if own is None else refined(own, photo.image)
     depth, doubts = in_metres(options.mend(depth), options.profile, photo)
     notes += doubts
     disagreement = depth.notes.get("disagreement_after", 0.0)

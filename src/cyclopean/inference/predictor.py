@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ from cyclopean.inference.panorama import (
     seam_score,
 )
 from cyclopean.inference.panorama_detection import without_padding
-from cyclopean.inference.wrappers import ColourSpread, FocalRecorder, Infer, OneScale, Scales, TwoScale, plain
+from cyclopean.inference.wrappers import Autocast, ColourSpread, FocalRecorder, Infer, OneScale, Scales, TwoScale, plain
 from cyclopean.io.depthmap import DepthMap, from_numbers
 from cyclopean.io.files import REPOSITORY, printable, write_text
 from cyclopean.io.image import Photo, resize
@@ -87,8 +87,8 @@ class Predictor:
         the black bands of a panorama that is padded to the whole sphere.
         """
         photo = as_photo(photo)
-        depth = self.everywhere(photo, right)
-        return without_padding(depth, photo) if isinstance(photo.camera, Equirectangular) else depth
+        whole = self.everywhere(photo, right)
+        return without_padding(whole, photo) if isinstance(photo.camera, Equirectangular) else whole
 
     def everywhere(self, photo: PhotoLike, right: PhotoLike | None = None) -> DepthMap:
         """Return what `__call__` does, in the black bands of panoramas too: in an evaluation the truth has the gaps."""
@@ -106,27 +106,54 @@ class Predictor:
                 f"the model {self._name!r} is for panoramas and {photo.name} is none; use another model, or declare "
                 "it as one (--camera equirectangular)."
             )
-        size = self._working_size(photo.size, self.input_size)
-        rig = self.method.rig
         if self.method.finds_focal and photo.camera is None:
             return self._with_focal_found(photo)
-        camera = photo.camera or assumed_camera(photo.size, None if rig is None else rig[0])
-        there = Pinhole(camera.focal.to(self._device), camera.center.to(self._device))
-        target, *others = (view(resize(p.image.to(self._device), size), there) for p in (photo, right) if p is not None)
-        sources = tuple(replace(other, from_target=None) for other in others)
+        return self._together([photo], right)[0]
+
+    def batch(self, photos: Sequence[PhotoLike]) -> list[DepthMap]:
+        """Return what `__call__` does of each photo, those of one size in one pass of the network, to rounding.
+
+        Panoramas, and photos whose focal length the method predicts, take a pass each.
+        """
+        known = [as_photo(photo) for photo in photos]
+        alone = self.projection != "pinhole" or self.method.views > 1 or len({photo.size for photo in known}) != 1
+        for photo in known:
+            alone |= isinstance(photo.camera, Equirectangular) or (photo.camera is None and self.method.finds_focal)
+        return [self(photo) for photo in known] if alone or len(known) == 1 else self._together(known)
+
+    def _together(self, photos: Sequence[Photo], right: Photo | None = None) -> list[DepthMap]:
+        """Return the depth of ordinary photos of one size by one pass of the network; `right` belongs to the only
+        one."""
+        size, rig = self._working_size(photos[0].size, self.input_size), self.method.rig
+        cameras = [
+            photo.camera
+            if isinstance(photo.camera, Pinhole)
+            else assumed_camera(photo.size, None if rig is None else rig[0])
+            for photo in photos
+        ]
+        focal, center = (torch.cat(parts) for parts in zip(*((c.focal, c.center) for c in cameras), strict=True))
+        there = Pinhole(focal.to(self._device), center.to(self._device))
+        images = [photo.image.to(self._device) for photo in photos]
+        target = view(torch.cat([resize(image, size) for image in images]), there)
         with torch.inference_mode():
-            pair = self.method.predict(target, sources).inverse_depth if sources else None
-            small = self.scales(target, photo.image) if pair is None else pair
-            inverse = resize(small, photo.size)
+            if right is None:
+                small = self.scales(target, images)
+            else:
+                source = replace(view(resize(right.image.to(self._device), size), there), from_target=None)
+                small = self.method.predict(target, (source,)).inverse_depth
+            inverse = [resize(one, photos[0].size) for one in small.split(1)]
         if rig is None:
-            return self._depth_map(inverse, photo.camera, {})
-        whose = "assumed: that of the model's rig" if photo.camera is None else "the photo's own"
-        notes: dict[str, float | str] = {
-            "focal": round(float(camera.focal[0, 0]), 6),
-            "focal_is": whose,
-            "baseline_m": rig[1],
-        }
-        return self._depth_map(inverse, camera, notes)
+            return [self._depth_map(one, photo.camera, {}) for one, photo in zip(inverse, photos, strict=True)]
+        depths = []
+        for one, photo, camera in zip(inverse, photos, cameras, strict=True):
+            whose = "assumed: that of the model's rig" if photo.camera is None else "the photo's own"
+            notes: dict[str, float | str] = {
+                "focal": round(float(camera.focal[0, 0]), 6),
+                "focal_is": whose,
+                "baseline_m": rig[1],
+            }
+            depths.append(self._depth_map(one, camera, notes))
+        return depths
 
     @property
     def scales(self) -> Scales:
@@ -287,6 +314,8 @@ class Predictor:
     def _depth_map(
         self, inverse: Float[Tensor, "1 1 h w"], camera: AnyCamera | None, notes: Mapping[str, float | str]
     ) -> DepthMap:
+        if isinstance(self.infer, Autocast):
+            notes = {**notes, "precision": self.infer.precision}
         numbers = inverse.clone().float().cpu()  # a clone is not an inference tensor: callers may compute with it
         ambiguity = self.method.ambiguity
         unit: Unit = "m" if ambiguity == "metric" else "relative"
@@ -298,7 +327,8 @@ def load(name: str | Path = models.DEFAULT, device: str = "cpu", backend: str = 
     """Return the predictor of a bundled model, of a model's folder, or of a Hub repository (`owner/name`).
 
     A folder or a repository may also hold a depth model of `transformers` (`inference.foreign`). An ONNX file (.onnx)
-    runs in onnxruntime, and so does a model of cyclopean with the `backend` "onnxruntime": on the CPU alone.
+    runs in onnxruntime, and so does a model of cyclopean with the `backend` "onnxruntime": on the CPU alone. The
+    `device` "auto" is the first GPU that works, else the CPU.
     """
     if backend not in BACKENDS:
         raise unknown_name("backend", backend, BACKENDS)
@@ -340,6 +370,7 @@ def load(name: str | Path = models.DEFAULT, device: str = "cpu", backend: str = 
     if backend == "onnxruntime":
         _check_on_cpu(str(name), device)
         around = projection == "equirectangular"
+        device = "cpu"
         method = Accelerated(method, network_session(folder, method, around=around, sha256=maker.sha256)).eval()
     elif folder.parent == models.BUNDLED:
         method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the same answers, sooner on CPUs
@@ -349,7 +380,7 @@ def load(name: str | Path = models.DEFAULT, device: str = "cpu", backend: str = 
 
 
 def _check_on_cpu(name: str, device: str) -> None:
-    if device != "cpu":
+    if device not in ("cpu", "auto"):
         raise InputError(f"{printable(name)} runs in onnxruntime on the CPU; leave the device {device!r} out.")
 
 

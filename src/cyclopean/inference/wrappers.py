@@ -1,8 +1,9 @@
 """Ways to run a method on a view: once, flip-averaged, at two or three scales, and many times in other colours."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +28,7 @@ DETAIL_DEVIATION = (
 AnySize = Float[Tensor, "1 3 _ _"]
 InverseDepth = Float[Tensor, "b 1 h w"]
 Infer = Callable[[Method, View], InverseDepth]
-Scales = Callable[[View, AnySize], InverseDepth]
+Scales = Callable[[View, Sequence[AnySize]], InverseDepth]
 
 
 def plain(method: Method, target: View) -> InverseDepth:
@@ -59,6 +60,19 @@ def small_where_near(method: Method, target: View) -> InverseDepth:
     """Fuse the inverse depth of the view and of its mirror image at two thirds of the size as FAL-Net does."""
     full, size = plain(method, target), size_of(target.seen)
     return fuse_near(full, F.interpolate(_at_size(_mirrored, method, target, SMALL), size))
+
+
+@dataclass(frozen=True)
+class Autocast:
+    """Run `infer` with layers in a `precision` of 16 bits, weights and results in 32."""
+
+    infer: Infer
+    precision: Literal["bfloat16", "float16"]
+
+    def __call__(self, method: Method, target: View) -> InverseDepth:
+        """Return the inverse depth of a view."""
+        with torch.autocast(target.seen.device.type, getattr(torch, self.precision)):
+            return self.infer(method, target).float()
 
 
 # name -> how a view is predicted, by the papers' names for what they do after (or beside) one look
@@ -142,8 +156,8 @@ class OneScale:
     method: Method
     infer: Infer
 
-    def __call__(self, target: View, _image: AnySize) -> InverseDepth:
-        """Return the inverse depth of `target`; the full picture that it was resized from is not used."""
+    def __call__(self, target: View, _images: Sequence[AnySize]) -> InverseDepth:
+        """Return the inverse depth of `target`; the full pictures that it was resized from are not used."""
         return self.infer(self.method, target)
 
 
@@ -160,10 +174,11 @@ class TwoScale:
     infer: Infer
     small_size: Callable[[tuple[int, int]], tuple[int, int]]
 
-    def __call__(self, target: View, image: AnySize) -> InverseDepth:
-        """Return the inverse depth of `target`; the small scale is resized from the full picture `image`."""
-        size = size_of(target.seen)
-        small = resize(image.to(target.seen.device), self.small_size(size_of(image)))
+    def __call__(self, target: View, images: Sequence[AnySize]) -> InverseDepth:
+        """Return the inverse depth of `target`; the small scale is resized from the full pictures `images`, of one
+        size."""
+        size, small_size = size_of(target.seen), self.small_size(size_of(images[0]))
+        small = torch.cat([resize(image.to(target.seen.device), small_size) for image in images])
         details = self.infer(self.method, target)
         layout = resize(self.infer(self.method, view(small, target.camera)), size)
         return add_details(layout, details, DETAIL_DEVIATION * max(size), around=False)

@@ -1,6 +1,7 @@
 """The log of a run: a progress bar (lines when the output is not a terminal), log.jsonl, TensorBoard."""
 
 import json
+import logging
 import math
 import time
 from pathlib import Path
@@ -23,7 +24,8 @@ class RunLog:
 
     def __init__(self, run: Run, start: int, active: bool) -> None:
         self.run, self.at, self.active = run, start, active
-        self.console = Console(stderr=True, soft_wrap=True)
+        said = logging.getLogger("cyclopean").isEnabledFor(logging.WARNING)  # not with -q
+        self.console = Console(stderr=True, soft_wrap=True, quiet=not said)
         self._started = self._window = time.monotonic()
         self._sums: dict[str, Tensor] = {}
         self._steps = self._images = 0
