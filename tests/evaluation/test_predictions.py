@@ -162,6 +162,16 @@ def test_suffixes_in_capitals_are_suffixes(tmp_path):
         assert depth_files(folder).ambiguity == "scale", "a folder of depth files may stand in a model's place"
 
 
+def test_maps_that_lie_on_their_side_are_named(tmp_path):
+    """Programs that pass over EXIF's orientation write depth of the pixels as they are stored."""
+    for i, depth in enumerate(TRUTHS):
+        np.save(tmp_path / f"{i:03d}.npy", np.rot90(depth))
+    entry = read_predictions(tmp_path, Meaning("depth"), DATA)
+    _, counts = evaluate([entry], DATA, range(3), PROTOCOL)
+    assert counts.images == 0
+    assert f"has a map of {H}x{W} for drive/000, which is {W}x{H} as viewers show it" in counts.failed["drive/000"]
+
+
 def test_files_in_order_whatever_their_names(tmp_path):
     for name, depth in zip(("x_1", "x_2", "y_0"), TRUTHS, strict=True):
         np.save(tmp_path / f"{name}.npy", depth)

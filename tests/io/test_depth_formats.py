@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 import zipfile
 import zlib
 from itertools import product
@@ -151,6 +152,7 @@ def test_portable_float_maps_of_every_writer(tmp_path: Path) -> None:
         pfm(b"Pf\n# by hand\r3 2\r# 8 9\r-0.5\r", values),  # old Macs end a line in \r alone
         pfm(b"PF\r# 640 480\r3 2\r1.0\r", grey.astype(">f4")),
         pfm(b"Pf\r\n# c\r\n3 2\r\n-1\r\n# d\r\n", values),
+        pfm(b"Pf\n#" + b" made by a program that tells all" * 300 + b"\n3 2\n-1\n", values),
         pfm(b"Pf\n3 2\n-1.0\n", values) + b"\n",
         pfm(b"Pf\n3 2\n-1.0\n", values) + b"\r\n",
         pfm(b"Pf\r\n3 2\r\n-1.0\r\n", values) + b"\r\n",
@@ -158,6 +160,11 @@ def test_portable_float_maps_of_every_writer(tmp_path: Path) -> None:
         (tmp_path / "a.pfm").write_bytes(content)
         assert same(read_depth(tmp_path / "a.pfm").inverse_depth[0, 0], torch.from_numpy(values[::-1].copy())), content
         assert depth_size(tmp_path / "a.pfm") == (2, 3)
+    (tmp_path / "b.pfm").write_bytes(b"Pf " + b"#\r\n" * 9000 + b"#")  # each of its ends of lines is to be read one way
+    began = time.perf_counter()
+    with pytest.raises(InputError, match="its header is not Pf"):
+        read_depth(tmp_path / "b.pfm")
+    assert time.perf_counter() - began < 2
     # Numbers whose first bytes look like white space: one only ends the header.
     blank = np.frombuffer(b"\n \t\x3f" * 6, "<f4").reshape(2, 3)
     (tmp_path / "a.pfm").write_bytes(pfm(b"Pf\n3 2\n-1.0\n", blank))

@@ -96,7 +96,7 @@ def read_calibrated(scene: Path, truths: Path | None = None, truth: str = "all")
     files = calibrated_files(scene, truths)
     images, path = read_views(files.pictures), files.others[0]
     values: dict[str, np.ndarray] = {}
-    for name, words in re.findall(r"^\s*(\w+)\s*=\s*\[?([^\]\n]*)", read_text(path), re.MULTILINE):
+    for name, words in re.findall(r"^[ \t]*(\w+)[ \t]*=[ \t]*\[?([^\]\n]*)", read_text(path), re.MULTILINE):
         try:
             values[name] = np.array(words.replace(";", " ").split(), np.float64)
         except ValueError:

@@ -19,7 +19,7 @@ from cyclopean.evaluation.entries import DepthDataset, Entry, finder
 from cyclopean.evaluation.rig import rig_of
 from cyclopean.geometry import Pinhole, size_of
 from cyclopean.io.depth_formats import SUFFIXES, npy_shape, read_plane, sky_at_infinity
-from cyclopean.io.depthmap import from_numbers
+from cyclopean.io.depthmap import from_numbers, is_turned
 from cyclopean.io.files import refuse_unreadable, shortened
 from cyclopean.methods.base import Ambiguity
 from cyclopean.metrics import CROPS
@@ -120,7 +120,8 @@ def covered(covers: str, size: tuple[int, int]) -> tuple[slice, slice]:
 class _Placement:
     """A step that places maps in the picture; it warns once if their aspect ratio is that of another part.
 
-    Raises InputError for maps without a number of at least 0 (infinitely far): their sign or kind is wrong.
+    Raises InputError for maps without a number of at least 0 (infinitely far), whose sign or kind is wrong, and for
+    those that lie on their side.
     """
 
     def __init__(self, name: str, covers: str) -> None:
@@ -138,6 +139,11 @@ class _Placement:
         rows, columns = covered(self.covers, size)
         part = rows.stop - rows.start, columns.stop - columns.start
         shape = size_of(plane)
+        if is_turned(shape, part):
+            raise InputError(
+                f"{self.name} has a map of {shape[1]}x{shape[0]} for {sample.name[0]}, which is {part[1]}x{part[0]} as "
+                "viewers show it: turn the map by 90 degrees (the program that made it passed over EXIF's orientation)."
+            )
         stretch = (part[1] / part[0]) / (shape[1] / shape[0])
         if not self.warned and abs(stretch - 1) > ALIKE:
             self.warned = True

@@ -38,11 +38,12 @@ LAYERS = 4  # planes of that size in one EXR; many more of a smaller size
 DEPTH_NAMES = ("z", "depth", "zdepth", "depthz", "pz")  # of channels and layers, in lower case; Houdini's is Pz
 
 LARGEST = 1e12  # of depth and of inverse depth: their cubes, and sums over a picture, are finite
+MOST_HEADER = 65_536  # bytes of a PFM's, comments included
 SPARE = 2  # bytes of white space that may follow the numbers of a file: the end of a line
 
 # "Pf" (grey) or "PF" (colour), width, height and scale, any white space and comments to the end of a line between;
 # a line ends in \n, \r\n or, as on old Macs, \r.
-_COMMENT = rb"#[^\r\n]*(?:\r\n|\r|\n)"
+_COMMENT = rb"#[^\r\n]*(?:\r\n|\r(?!\n)|\n)"  # one way to match each: else strangers' headers take for ever
 _PFM = re.compile(rb"(P[fF])" + 3 * (rb"(?:\s|" + _COMMENT + rb")+([^\s#]+)") + rb"(\s+(?:" + _COMMENT + rb")*)")
 _END_OF_HEADER = re.compile(rb"(?:[ \t]*(?:\r\n|\r|\n)|\s)(?:" + _COMMENT + rb")*")
 
@@ -108,7 +109,7 @@ def plane_header(path: Path, most_megapixels: float = math.inf) -> tuple[tuple[i
                 shape = _window(OpenEXR.File(str(path), header_only=True).header(), "displayWindow")
             case _:
                 with path.open("rb") as file:
-                    shape = _pfm_header(file.read(4096))[0][:2]
+                    shape = _pfm_header(file.read(MOST_HEADER))[0][:2]
     size = plane_shape(str(path), shape)
     _check_size(path, size, most_megapixels)
     return size, kind
@@ -348,7 +349,7 @@ def _uncropped(plane: NDArray[np.float32], header: dict[str, Any]) -> NDArray[np
 def _read_pfm(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[NDArray[Any], str | None]:
     """Return the numbers of a portable float map, whose rows run from the bottom up; one in colour must be grey."""
     with _decoding(path), path.open("rb") as file:
-        shape, scale, start, gap = _pfm_header(file.read(4096))
+        shape, scale, start, gap = _pfm_header(file.read(MOST_HEADER))
         _check_size(path, shape, most_megapixels)
         needed = 4 * math.prod(shape)
         spare = path.stat().st_size - start - needed
