@@ -12,9 +12,10 @@ from cyclopean.io.limits import START_OF_IMAGE
 
 FORMATS = ("JPEG", "MPO")  # Pillow's names
 STORED = {"Gray": "GRAY", "CMYK": "CMYK", "YCCK": "CMYK"}  # by the colours of a file; of others three channels
-# Complaints after the header that are not of damage: of the interface itself, and of what some encoders write.
-HARMLESS = ("tj", "Invalid SOS parameters")
+HARMLESS = "tj"  # with which complaints of the interface itself begin
 EXTRANEOUS = re.compile(r"Corrupt JPEG data: (\d+) extraneous .* 0xd9")
+SCAN = re.compile(rb"(\xff\xda\0(?:\x08\x01..|\x0a\x02.{4}|\x0c\x03.{6}|\x0e\x04.{8}))...", re.DOTALL)  # its header
+KEPT = {0xDB, 0xC4, 0xDD, 0xEE, *range(0xC0, 0xD0)}  # markers of what a picture needs: tables, frame, Adobe's colours
 FEW = 8  # bytes between the picture and its end that cameras leave there
 
 JPEG_PROCESSES = {  # by the marker of its frame (ITU-T T.81, table B.1): those that few programs read
@@ -29,23 +30,51 @@ def decode(path: Path, data: bytes, colours: str) -> UInt8[np.ndarray, "h w c"] 
     """Return the pixels of the JPEG at `path`, whose bytes are `data`, as they are stored: grey has one channel, colour
     three in the order `colours` (RGB or BGR), CMYK four (Adobe's: 255 is no ink).
 
-    They are bit-equal to OpenCV's and Pillow's, which decode damaged pictures in silence. None for odd headers,
-    subsampling and coding, which are left to another decoder. Raises InputError where libjpeg complains of damage.
+    They are bit-equal to OpenCV's and Pillow's, which decode damaged pictures in silence. None for odd subsampling and
+    coding, which are left to another decoder. Raises InputError where libjpeg complains of damage.
+
+    Of its complaints libjpeg tells the first alone, which may be of a header that some encoders write. So what it
+    complains of is tried again without all that pixels do not need.
     """
-    try:
-        stored = STORED.get(simplejpeg.decode_jpeg_header(data)[2], colours)
-    except ValueError:
-        return None
-    try:
-        return simplejpeg.decode_jpeg(data, stored)
-    except ValueError as error:
-        why = str(error)
-    few = EXTRANEOUS.fullmatch(why)
-    if few and int(few[1]) <= FEW:
-        return simplejpeg.decode_jpeg(data, stored, strict=False)
+    why = ""
+    for prepared in (bytes, tidied):
+        content = prepared(data)
+        try:
+            stored = STORED.get(simplejpeg.decode_jpeg_header(content, strict=False)[2], colours)
+        except ValueError:
+            return None
+        try:
+            return simplejpeg.decode_jpeg(content, stored)
+        except ValueError as error:
+            why = str(error)
+        few = EXTRANEOUS.fullmatch(why)
+        if few and int(few[1]) <= FEW:
+            return simplejpeg.decode_jpeg(content, stored, strict=False)
     if why.startswith(HARMLESS) or rare_kind(path):
         return None
     raise damaged(path, why)
+
+
+def tidied(data: bytes) -> bytes:
+    """Return a JPEG without comments, metadata and stray bytes before its pixels, with a usual version of JFIF and, if
+    it is sequential, usual parameters of its scans: its pixels are the same."""
+    parts, at, sequential = [START_OF_IMAGE], 2, False
+    while 0 <= (at := data.find(b"\xff", at)) < len(data) - 4:
+        kind, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4])
+        if kind in (0x00, 0x01, 0xFF, *range(0xD0, 0xDA)):
+            at += 1
+            continue
+        if kind == 0xDA:
+            scans = data[at:]
+            return b"".join(parts) + (SCAN.sub(b"\\1\0\x3f\0", scans) if sequential else scans)
+        segment = data[at : at + 2 + length]
+        if kind == 0xE0 and segment[4:9] == b"JFIF\0":
+            parts.append(segment[:9] + b"\1\1" + segment[11:])
+        elif kind in KEPT:
+            parts.append(segment)
+        sequential |= kind in (0xC0, 0xC1)
+        at += 2 + length
+    return data
 
 
 def damaged(path: Path, why: str) -> InputError:
