@@ -89,7 +89,7 @@ def test_a_panorama_of_such_a_model_is_a_guess_in_space(choice: AppState) -> Non
 def test_the_page_offers_the_models_beside_the_bundled_ones(state: AppState, monkeypatch, tmp_path) -> None:
     (tmp_path / "mine").mkdir()
     loads = []
-    monkeypatch.setattr("cyclopean.inference.predictor.load", lambda name, **_: loads.append(name) or blue_is_near())
+    monkeypatch.setattr("cyclopean.inference.predictor.load", lambda name, *_: loads.append(name) or blue_is_near())
     for names, models in (
         ("general", []),
         ("a,general", ["a", "general", "panorama"]),

@@ -226,7 +226,7 @@ def test_a_damaged_pair_is_named_and_the_rest_goes_on(tmp_path, caplog):
     for name in ("left/a.png", "right/b.png", "left/c.png"):
         assert name in caplog.text
     (tmp_path / "left" / "d.png").write_bytes(b"")
-    with pytest.raises(InputError, match="none of the 4 items"):
+    with pytest.raises(InputError, match="none of 4 items can be used"):
         usable_part(data)
 
 

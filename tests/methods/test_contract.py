@@ -321,7 +321,8 @@ def test_a_hub_model_is_fetched_by_its_name_and_nothing_but_the_model(model, mon
     monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: asked.append("is it there?"))
     method, _ = checkpoint.load("somebody/depth")
     files = ["model.safetensors", "model-*-of-*.safetensors", "config.json", "preprocessor_config.json", "README.md"]
-    assert asked == ["is it there?", ("somebody/depth", files)]  # nothing that can be run
+    words = ["tokenizer*.json", "special_tokens_map.json", "vocab.json", "vocab.txt", "merges.txt"]
+    assert asked == ["is it there?", ("somebody/depth", [*files, *words])]  # nothing that can be run
     own = checkpoint.load(model)[0].state_dict()
     assert all(torch.equal(value, own[name]) for name, value in method.state_dict().items())
 
