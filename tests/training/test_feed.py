@@ -19,7 +19,7 @@ from cyclopean.training import dataset, dataset_wrappers
 from cyclopean.training.dataset import TrainData, train_data
 from cyclopean.training.options import Augment, Run, Source
 from cyclopean.training.train import model_card
-from stereo_pairs import write_pairs
+from stereo_pairs import write_depth, write_pairs
 
 
 class Stereo(Items):
@@ -82,6 +82,40 @@ def test_sets_of_any_size_hold_some_out_and_say_so(items, tmp_path):
     few = [train_data(Source(data=(tmp_path,)), PLAIN, replace(RUN, batch_size=k), *STEREO).about[1:] for k in (8, 9)]
     assert few[0] == ()
     assert few[1][0].startswith("A batch has 9 items and there are 8 to learn from")
+
+
+def test_held_out_items_can_be_read_and_have_truth(tmp_path):
+    """The first item is held out: damaged, the next takes its place; without truth, one that is trained on, said."""
+    write_pairs(tmp_path / "data", 4)
+    source = Source(data=(tmp_path / "data",), size=(16, 32))
+
+    def damage(picture: Path) -> bytes:
+        whole = picture.read_bytes()
+        picture.write_bytes(whole[: len(whole) // 2] + bytes(40) + whole[len(whole) // 2 + 40 :])
+        return whole
+
+    first = tmp_path / "data" / "left" / "000.png"
+    whole = damage(first)
+    data = train_data(source, PLAIN, RUN, *STEREO)
+    assert names(data.validation) == {"001"}
+    assert names(data.training) == {"002", "003"}
+    first.write_bytes(whole)
+
+    write_depth(tmp_path / "data", 4)
+    data = dataset.with_truth(train_data(source, PLAIN, RUN, *TARGETS))
+    assert (names(data.validation), len(data.about)) == ({"000"}, 2)
+    (tmp_path / "data" / "depth" / "000.npy").unlink()
+    data = dataset.with_truth(train_data(source, PLAIN, RUN, *TARGETS))
+    assert (names(data.validation), names(data.training)) == ({"001"}, {"001", "002", "003"})
+    assert data.about[-1].startswith("No held-out item has true depth, so one that is also trained on")
+    assert data.validation[0].depth.isfinite().any()
+    assert data.validation[0].depth.shape[-2:] == (16, 32), "at the size that is trained on"
+
+    given = write_pairs(tmp_path / "given", 2)
+    for n in range(2):
+        damage(given / "left" / f"{n:03d}.png")
+    with pytest.raises(InputError, match="none of 2 items in a row can be read"):  # before any work
+        train_data(replace(source, validation=(given,)), PLAIN, RUN, *STEREO)
 
 
 def test_given_validation_is_used(items, tmp_path):

@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -88,7 +89,7 @@ def train_data(
     if source.validation:
         training, validation = everything, _joined(source.validation)
     else:
-        held = held_out(n)
+        held = _readable(everything, held_out(n)) if source.data else held_out(n)
         only = " It is also trained on, since it is the only one." if n == 1 else ""
         verb = "is" if len(held) == 1 else "are"
         about = (f"{len(held)} of {n} items {verb} held out to select the best model.{only}",)
@@ -101,6 +102,7 @@ def train_data(
         )
     if source.data:
         training, validation = Readable(training), Readable(validation)
+        validation[0]  # what cannot be read is found before any work, not after it
     steps: tuple[Step, ...] = (*((KnownRig(rig),) if rig else ()), *((keep,) if keep else ()))
     first = training[0]
     if not first.sources or any(source.from_target is None for source in first.sources):  # nothing to swap with
@@ -133,19 +135,41 @@ def held_out(n: int) -> list[int]:
     return [k * n // count for k in range(count)]
 
 
+def _readable(data: Dataset[Sample], indices: list[int]) -> list[int]:
+    """Return `indices`, where an item cannot be read that of the next one that can and is not among them."""
+    found: list[int] = []
+    for index in indices:
+        for candidate in range(index, length(data)):
+            if candidate in found or (candidate != index and candidate in indices):
+                continue
+            with suppress(InputError):
+                data[candidate]
+                found.append(candidate)
+                break
+    return sorted(found) or indices
+
+
 def with_truth(data: TrainData) -> TrainData:
-    """Return `data` after checking that it has true depth.
+    """Return `data` after checking that it has true depth; if no held-out item has, one that is learned from takes
+    their place.
 
     Raises `InputError` if none of up to 32 items, evenly spaced, has a finite depth.
     """
     n = length(data.training)
     indices = range(0, n, math.ceil(n / ITEMS_READ))
-    if not any(bool(data.training[index].depth.isfinite().any()) for index in indices):
+    first = next((index for index in indices if _has_truth(data.training[index])), None)
+    if first is None:
         raise InputError(
             f"none of the {len(indices)} items that were checked has true depth, which this method learns from; give "
             "--data with depth (docs/data.md), or use a method that learns from pairs, such as monodepth."
         )
-    return data
+    held = data.validation
+    if held is None or any(_has_truth(held[index]) for index in range(length(held))):
+        return data
+    about = (*data.about, "No held-out item has true depth, so one that is also trained on selects the best model.")
+    assert isinstance(held, Mapped)
+    assert isinstance(data.training, Mapped)
+    return replace(data, validation=Mapped(Subset(data.training.data, [first]), held.steps), about=about)
 
 
 def labelled_only(data: TrainData) -> TrainData:
@@ -153,8 +177,12 @@ def labelled_only(data: TrainData) -> TrainData:
     return replace(data, training=Readable(Mapped(data.training, (_labelled,))))
 
 
+def _has_truth(sample: Sample) -> bool:
+    return bool(sample.depth.isfinite().any())
+
+
 def _labelled(sample: Sample) -> Sample:
-    if not bool(sample.depth.isfinite().any()):
+    if not _has_truth(sample):
         raise InputError("it has no true depth; give it one, or take it out.")
     return sample
 
