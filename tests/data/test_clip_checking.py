@@ -89,6 +89,13 @@ def test_blur_size_and_long_clips(tmp_path):
     path = str(tmp_path / "frames" / "0019.png")
     cv2.imwrite(path, cv2.imread(path)[:100])
     assert [problem.kind for problem in clip_problems(examine_clip("frames", tmp_path / "frames", {}))] == ["size"]
+    for k in (10, 19):  # damaged in the middle: a gap, over which no step goes
+        path = tmp_path / "frames" / f"{k:04d}.png"
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) // 2] + bytes(30) + whole[len(whole) // 2 + 30 :])
+    found = examine_clip("frames", tmp_path / "frames", {})
+    assert (found.frames, found.damaged, found.items) == (18, 2, 18 - 2 * 2 * found.step)
+    assert [problem.kind for problem in clip_problems(found)] == ["damaged"]
 
     pictures = walk(30) * 14  # 420 frames: points are followed through parts of them
     encode(tmp_path / "long.mp4", pictures)

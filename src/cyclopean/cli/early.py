@@ -39,7 +39,7 @@ def refuse_unknown_model(name: str) -> None:
         raise unknown_name("model", name, bundled())
     if name.count("/") > 1 or name.startswith((".", "/", "~")):
         folder = Path(name).parent
-        others = sorted(path.parent.name for path in folder.glob("*/config.json"))
+        others = sorted(path.name for path in folder.glob("*") if is_model(path))
         beside = f"{folder} holds {shortened(', '.join(others))}." if others else "give a folder that training wrote."
         raise InputError(f"there is no model folder {shortened(name)!r}; {beside}")
 

@@ -332,8 +332,8 @@ def _note_trained_on(models: Sequence[str], data: Sequence[str]) -> None:
         known = [name for name in data if any(same_data(name, one) for one in learned)]
         if known:
             remark(
-                f"{model} was trained on {', '.join(known)}, all but what was held out: its figures there flatter it; "
-                "judge it on data that it has not seen."
+                f"{model} was trained on {', '.join(known)}, but for what may have been held out: its figures there "
+                "flatter it; judge it on data that it has not seen."
             )
 
 

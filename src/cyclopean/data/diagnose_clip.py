@@ -76,6 +76,8 @@ def clip_problems(inspection: ClipInspection) -> list[Problem]:
     if len(inspection.blurred) > BLURRED * n:
         report("blur", f"{len(inspection.blurred)} of {n} frames are blurred beside their neighbours; move slower, or "
                "film in better light")  # fmt: skip
+    if inspection.damaged:
+        report("damaged", f"{inspection.damaged} pictures cannot be read and are left out; replace or remove them")
     if inspection.odd:
         report("size", f"pictures change their size {inspection.odd} times within a sequence; bring them to one size")
     return result

@@ -5,6 +5,7 @@ Frames are read once, one by one, small and grey. `diagnose_clip` turns the meas
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -84,11 +85,11 @@ class ClipInspection:
     """The measures of a clip.
 
     `size` (height, width); `frames`; `items`: those with one before and one after them, at the step that suits best,
-    without a gap; `odd`: those of another size; `cuts`: numbers of the frames that begin a scene;
-    `jumps`: those that are exposed otherwise than the one before; `blurred` ones; `gaps`: longest time between frames
-    over the usual one; `features`: points to follow, median; `pairs` at the step that suits best; `usual`: the parallax
-    of each step, a share of the longer side; `source`: where the focal length comes from; `angle`: the field of view by
-    it, degrees along the longer side.
+    without a gap; `odd`: those of another size; `damaged`: those that cannot be read; `cuts`: numbers of the frames
+    that begin a scene; `jumps`: those that are exposed otherwise than the one before; `blurred` ones; `gaps`: longest
+    time between frames over the usual one; `features`: points to follow, median; `pairs` at the step that suits best;
+    `usual`: the parallax of each step, a share of the longer side; `source`: where the focal length comes from;
+    `angle`: the field of view by it, degrees along the longer side.
     """
 
     name: str
@@ -96,6 +97,7 @@ class ClipInspection:
     items: int
     size: tuple[int, int]
     odd: int
+    damaged: int
     cuts: tuple[int, ...]
     jumps: tuple[int, ...]
     blurred: tuple[int, ...]
@@ -126,10 +128,7 @@ def examine_clip(
         sequences = numbered_sequences(path)
         frames, runs, gaps = _pictures(sequences), list(map(len, sequences)), 1.0
     else:
-        times = np.diff(index_of(path).seconds)
-        usually = max(1e-9, float(np.median(times))) if len(times) else 1.0
-        gaps = float(times.max() / usually) if len(times) else 1.0
-        runs = np.diff([0, *(np.flatnonzero(times > PAUSE * usually) + 1), len(times) + 1]).tolist()
+        runs, gaps = _film_runs(path)
         frames = ((grey, 0) for grey in greys(path, LONGEST))
     count = sum(runs)
 
@@ -138,10 +137,11 @@ def examine_clip(
     bursts = count > CONTINUOUS  # of a long clip points are followed through parts of it
     last: Grey | None = None
     shape = tuple[int, ...]()  # of the first frame; pictures of other sizes are not measured
-    number, group, odd = -1, 0, 0
+    number, group, odd, lengths = -1, -1, 0, Counter[int]()
     cuts, jumps, sharpness, features = list[int](), list[int](), list[float](), list[int]()
     for number, (grey, sequence) in enumerate(frames):
         progress(number + 1, count)
+        lengths[sequence] += 1
         fine = cv2.Laplacian(cv2.GaussianBlur(grey, (0, 0), 0.8), cv2.CV_32F)  # the finest details beside all
         sharpness.append(float(fine.std() / max(1.0, float(grey.std()))))
         shape = shape or grey.shape
@@ -166,6 +166,7 @@ def examine_clip(
             probes.append({step: tracker.matches(step) for step in STEPS})
     if number < 1:
         raise InputError(f"{path} has {number + 1} frame{'' if number == 0 else 's'}, and motion needs at least two.")
+    runs, damaged = (list(lengths.values()), count - number - 1) if path.is_dir() else (runs, 0)
 
     eye = _Eye(camera, shape)
     # A step costs frames at both ends.
@@ -175,7 +176,7 @@ def examine_clip(
     pairs = tuple(pair_measures(step, probe[step], eye) for probe in probes if len(probe[step].later) >= FEWEST)
     return ClipInspection(
         name, number + 1, sum(max(0, run - 2 * step) for run in runs),
-        size, odd, tuple(cuts), tuple(jumps), _blurred(sharpness), gaps,
+        size, odd, damaged, tuple(cuts), tuple(jumps), _blurred(sharpness), gaps,
         float(np.median(features)) if features else 0.0, step, usual, pairs, source, eye.angle,
         focal_measure(probes, max(usual, key=usual.__getitem__), eye),
     )  # fmt: skip
@@ -301,20 +302,31 @@ def _usual_parallax(probes: Sequence[Probe], step: int, eye: _Eye) -> float:
 
 
 def _pictures(sequences: Sequence[Sequence[Path]]) -> Iterator[tuple[Grey, int]]:
-    """Yield the pictures of numbered sequences, small and grey, and the number of the sequence. Damaged ones are left
-    out, which is logged; raises InputError if all are."""
-    damaged = list[InputError]()
-    for number, paths in enumerate(sequences):
+    """Yield the pictures of numbered sequences, small and grey, and the number of the part that they belong to: a
+    sequence, or what follows a gap in it. Damaged ones are left out, which is logged; raises InputError if all are."""
+    damaged, number = list[InputError](), 0
+    for paths in sequences:
+        number += 1
         for path in paths:
             try:
                 image = read_image(path)
             except InputError as error:
                 damaged.append(error)
                 LOG.warning("left out: %s", error)
+                number += 1
                 continue
             yield grey_within(image, LONGEST), number
     if len(damaged) == sum(map(len, sequences)):
         raise damaged[0]
+
+
+def _film_runs(path: Path) -> tuple[list[int], float]:
+    """Return how many frames each part of a film without a pause has, and its longest time between frames over the
+    usual one."""
+    times = np.diff(index_of(path).seconds)
+    usually = max(1e-9, float(np.median(times))) if len(times) else 1.0
+    runs = np.diff([0, *(np.flatnonzero(times > PAUSE * usually) + 1), len(times) + 1]).tolist()
+    return runs, float(times.max() / usually) if len(times) else 1.0
 
 
 def _half(grey: Grey) -> UInt8[np.ndarray, "h2 w2"]:

@@ -72,7 +72,7 @@ def locate(name: Path | str) -> Path:
         beside = (
             []
             if path.is_file() or not path.parts[1:]
-            else sorted(file.parent.name for file in path.parent.glob(f"*/{CONFIG}"))
+            else sorted(folder.name for folder in path.parent.glob("*") if is_model(folder))
         )
         here = bool(path.parts) and Path(path.parts[0]).exists()
     except (OSError, ValueError):
