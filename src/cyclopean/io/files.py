@@ -9,9 +9,9 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -271,12 +271,17 @@ def appearing(folder: Path) -> Iterator[Path]:
 @contextmanager
 def private_folder(parent: Path, prefix: str) -> Iterator[Path]:
     """Yield a new folder in `parent`, removed when the block ends, or by `sweep` if this process is killed."""
-    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+    folder = parent / f"{prefix}{secrets.token_hex(8)}"  # named before it is made: a signal finds it at any moment
     try:
+        folder.mkdir(mode=0o700)
         with locked(folder):
             yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            shutil.rmtree(folder, ignore_errors=True)
+        except KeyboardInterrupt:  # just now
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
 
 
 def sweep(parent: Path, prefix: str) -> None:

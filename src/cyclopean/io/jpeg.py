@@ -41,7 +41,7 @@ def decode(path: Path, data: bytes, colours: str) -> UInt8[np.ndarray, "h w c"] 
         content = prepared(data)
         try:
             stored = STORED.get(simplejpeg.decode_jpeg_header(content, strict=False)[2], colours)
-        except ValueError:
+        except (ValueError, KeyError):  # the latter for colours that libjpeg does not know
             return None
         try:
             return simplejpeg.decode_jpeg(content, stored)
