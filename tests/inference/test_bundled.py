@@ -69,6 +69,7 @@ def test_a_panorama_in_and_all_files_out(tmp_path: Path, more: tuple[str, ...], 
         assert card["notes"]["disagreement_after"] < 0.8 * card["notes"]["disagreement_before"]
 
 
+@pytest.mark.slow
 def test_numbers_are_the_same_whatever_torchs_default_type_is() -> None:
     """The model of panoramas takes details from that of photos, so it goes through faces around, too."""
     photo, around = Photo(torch.rand(1, 3, 96, 128)), Photo(torch.rand(1, 3, *SIZE), Equirectangular())

@@ -18,6 +18,7 @@ from cyclopean.io.image import Photo
 from cyclopean.synthetic.rigs import identified
 
 
+@pytest.mark.slow
 def test_it_finds_things_of_scenes_that_it_has_not_seen(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     networks, predictor, rng = bundled_networks(), load(), random.Random(0)
     assert networks is not None

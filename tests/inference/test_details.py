@@ -84,6 +84,7 @@ def test_sky_is_far_and_nothing_else_is_drawn_away() -> None:
     assert float((found[..., 80:, :] - 1).abs().max()) < 1e-3
 
 
+@pytest.mark.slow
 def test_the_panorama_model_sees_things_that_it_lost_alone() -> None:
     """Steps of the true depth, over three rooms: what has details follows them more closely."""
     both = load("panorama")

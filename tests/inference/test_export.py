@@ -86,6 +86,7 @@ def test_sizes_in_the_graph_are_those_of_the_predictor():
         assert tuple(made.shape) == working_size(size, (96, 128), graph.multiple), size
 
 
+@pytest.mark.slow
 def test_a_file_answers_as_torch_does_and_says_what_it_is(tmp_path, monkeypatch):
     monkeypatch.setattr(export, "rendered", lambda around: [torch.rand(1, 3, 64, 96)])
     path = tmp_path / "tiny.onnx"
@@ -160,6 +161,7 @@ def test_every_network_as_a_file(case, tmp_path):
             assert agrees(session(image.numpy(), focal.numpy()), graph(image, focal)), size
 
 
+@pytest.mark.slow
 def test_precisions_are_measured_and_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(export, "rendered", lambda around: [torch.rand(1, 3, 64, 96) for _ in range(2)])
     model = replace(tiny(network="compact"), two_scale=None)

@@ -390,6 +390,7 @@ def test_without_the_library_one_sentence_says_what_to_install(folders, monkeypa
         load(model)
 
 
+@pytest.mark.slow
 def test_offline_a_repository_is_one_sentence_at_once_and_one_that_is_here_is_used(folders, tmp_path, monkeypatch):
     """A cached repository, as the Hub's client lays it out, needs no network."""
     env = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path), "NO_PROXY": "127.0.0.1"}

@@ -39,6 +39,7 @@ print("kept")
 """
 
 
+@pytest.mark.slow
 def test_no_random_number_of_the_caller_is_used(tmp_path) -> None:
     """In a process of its own, since what checks types while tests run draws numbers itself."""
     picture = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)

@@ -31,6 +31,7 @@ def test_the_device_here_refuses_what_apples_does():
                 wrong()
 
 
+@pytest.mark.slow
 def test_depth_is_that_of_the_cpu_and_no_number_has_64_bits(known):
     """Photos alone and together, panoramas through faces, as a whole and with details."""
     torch.manual_seed(1)
