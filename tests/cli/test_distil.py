@@ -271,7 +271,7 @@ def test_without_ray_a_sentence_says_how(worlds, tmp_path, monkeypatch):
 
 def test_text_prompts_by_clipseg(worlds, tmp_path, capsys):
     """A tiny model of random weights, through the command; its licence goes into masks.json."""
-    pytest.importorskip("transformers")
+    pytest.importorskip("transformers", reason="segmenters by text need the extra 'foreign'")
     folder, out = save_clipseg(tmp_path / "clipseg"), tmp_path / "masks"
     for threshold, white in (("0.999", 1.0), ("0.001", 0.0)):
         code, said, error = here(

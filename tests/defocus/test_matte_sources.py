@@ -109,7 +109,7 @@ def test_names_that_lead_nowhere(tmp_path: Path) -> None:
 
 def test_a_repository_that_cannot_be_reached_is_one_sentence(tmp_path: Path) -> None:
     """At once: without five tries, and without their lines."""
-    pytest.importorskip("transformers")
+    pytest.importorskip("transformers", reason="segmenters need the extra 'matte'")
     Image.new("RGB", (64, 48)).save(tmp_path / "photo.png")
     words = ["refocus", str(tmp_path / "photo.png"), "--at", "0.5", "0.5", "--matte", "nobody/nothing-at-all"]
     env = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path), "NO_PROXY": "127.0.0.1"}
@@ -126,7 +126,7 @@ def test_a_repository_that_cannot_be_reached_is_one_sentence(tmp_path: Path) -> 
 @pytest.fixture(scope="module")
 def segmenter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny SegFormer with two classes that tells bright from dark: drawn weights, a head that was fitted here."""
-    transformers = pytest.importorskip("transformers")
+    transformers = pytest.importorskip("transformers", reason="segmenters need the extra 'matte'")
     torch.manual_seed(0)
     config = transformers.SegformerConfig(
         num_labels=3, hidden_sizes=[8, 8, 8, 8], depths=[1, 1, 1, 1], num_attention_heads=[1, 1, 1, 1],

@@ -75,6 +75,9 @@ def test_damage_is_one_sentence(tmp_path: Path) -> None:
     wide = picture(np.tile(range_codes("RangeInverse"), (1, 2)))
     header = b"IHDR\0\0\xff\xff\0\0\xff\xff\x08\0\0\0\0"
     bomb = b"\x89PNG\r\n\x1a\n\0\0\0\r" + header + zlib.crc32(header).to_bytes(4) + b"\0\0\0\1IDAT\0"
+    small = picture(range_codes("RangeInverse"), "JPEG")
+    at = small.index(b"\xff\xc0") + 5  # height and width of the frame
+    large = small[:at] + b"\xff\xdc" * 2 + small[at + 4 :]
     entity = b'<!DOCTYPE x [<!ENTITY e "eeee">]><a xmlns:GDepth="http://ns.google.com/photos/1.0/depthmap/">&e;</a>'
     cases = {
         "cut xmp": (gdepth(cut=200), "is damaged or cut short"),
@@ -88,6 +91,7 @@ def test_damage_is_one_sentence(tmp_path: Path) -> None:
         "flat": (gdepth(stored=BLACK_JPEG), "all its numbers are the same"),
         "wide": (gdepth(stored=wide), "it is 64x24 and the photo 128x96, another shape"),
         "huge": (gdepth(stored=bomb), "has more than 120 megapixels"),
+        "huge jpeg": (gdepth(stored=large), "has more than 120 megapixels"),
         "entities": (phones.with_segments(phones.jpeg(), phones.standard(entity)), "is damaged or cut short"),
         "cut item": (dynamic(cut=50), "its picture is cut or missing"),
         "no item": (dynamic(stored=b"nothing"), "its picture is cut or missing"),

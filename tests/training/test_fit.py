@@ -14,7 +14,7 @@ from cyclopean.sample import Sample, view
 from cyclopean.training import checkpoint
 from cyclopean.training.dataset import SAVED_AS, TrainData, train_data
 from cyclopean.training.loader import Batches, Stream, loader
-from cyclopean.training.loop import fit
+from cyclopean.training.loop import _killed_worker_errors, fit
 from cyclopean.training.optimisation import adam, constant, cosine, halving, halving_late, tenth
 from cyclopean.training.options import Augment, Run, Source
 
@@ -425,3 +425,20 @@ def test_weights_that_are_none_are_refused(tmp_path):
     for kind in (torch.float16, torch.bfloat16, torch.float64):
         save_file({name: tensor.to(kind) for name, tensor in sound.items()}, path)
         checkpoint.initialise(Tiny(), tmp_path / "last")
+
+
+def test_an_error_of_the_data_is_not_taken_for_a_killed_reader():
+    """Torch raises what a reader raised again here, with its text behind `Caught`; a killed one leaves other traces."""
+    two = replace(Run(Path("nowhere")), workers=2)
+    for error in (EOFError(), ConnectionResetError(104, "reset"), RuntimeError("DataLoader worker (pid 7) is killed")):
+        with pytest.raises(InputError, match="a process that reads data was killed"), _killed_worker_errors(two):
+            raise error
+    for error in (
+        ConnectionError("Caught ConnectionError in DataLoader worker process 0.\nno such host"),
+        RuntimeError("Caught RuntimeError in DataLoader worker process 1.\nout of range"),
+        RuntimeError("shapes do not fit"),
+    ):
+        with pytest.raises(type(error)), _killed_worker_errors(two):
+            raise error
+    with pytest.raises(EOFError), _killed_worker_errors(replace(two, workers=0)):
+        raise EOFError

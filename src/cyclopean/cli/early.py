@@ -10,7 +10,7 @@ from cyclopean.errors import InputError, unknown_name, usable_device
 from cyclopean.inference import CAMERAS, NEEDS_ONNXRUNTIME, NEEDS_TRANSFORMERS
 from cyclopean.io.files import printable, read_json, refuse_unreadable, shortened
 from cyclopean.methods import METHODS, is_metric
-from cyclopean.training.models import BUNDLED, CONFIG, bundled, is_foreign, is_model, is_onnx, not_a_model
+from cyclopean.training.models import BUNDLED, CONFIG, bundled, is_foreign, is_model, is_onnx, models_in, not_a_model
 
 
 def refuse_unknown_model(name: str) -> None:
@@ -29,17 +29,17 @@ def refuse_unknown_model(name: str) -> None:
         if find_spec("transformers") is None and is_foreign(Path(name)):
             raise InputError(f"the depth model {shortened(name)} {NEEDS_TRANSFORMERS}.")
         place = Path(name).expanduser()
-        if place.exists() and not is_model(place):
-            raise not_a_model(place)
-        if place.exists():
+        if is_model(place):
             return
+        if place.exists():
+            raise not_a_model(place)
     except OSError:
         raise InputError(f"there is no model folder {shortened(name)!r}; no folder can have that name.") from None
     if "/" not in name and "\\" not in name:
         raise unknown_name("model", name, bundled())
     if name.count("/") > 1 or name.startswith((".", "/", "~")):
         folder = Path(name).parent
-        others = sorted(path.name for path in folder.glob("*") if is_model(path))
+        others = models_in(folder)
         beside = f"{folder} holds {shortened(', '.join(others))}." if others else "give a folder that training wrote."
         raise InputError(f"there is no model folder {shortened(name)!r}; {beside}")
 

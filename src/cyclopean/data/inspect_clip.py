@@ -122,19 +122,20 @@ def examine_clip(
 
     `progress(done, all)` is called after every frame. Raises InputError for what is no clip, and for one frame.
     """
-    fov, camera_file = options.get("fov", ""), options.get("camera", "")
-    size, camera, source = camera_of(path, fov, camera_file)
+    size, camera, source = camera_of(path, options.get("fov", ""), options.get("camera", ""))
     if path.is_dir():
         sequences = numbered_sequences(path)
         frames, runs, gaps = _pictures(sequences), list(map(len, sequences)), 1.0
     else:
-        runs, gaps = _film_runs(path)
+        times = np.diff(index_of(path).seconds)
+        usually = max(1e-9, float(np.median(times))) if len(times) else 1.0
+        gaps = float(times.max() / usually) if len(times) else 1.0
+        runs = np.diff([0, *(np.flatnonzero(times > PAUSE * usually) + 1), len(times) + 1]).tolist()
         frames = ((grey, 0) for grey in greys(path, LONGEST))
     count = sum(runs)
 
     tracker, probes = Tracker(max(STEPS)), list[Probe]()
-    apart = max(1, count // PROBES)
-    bursts = count > CONTINUOUS  # of a long clip points are followed through parts of it
+    apart, bursts = max(1, count // PROBES), count > CONTINUOUS  # of a long clip points are followed through parts
     last: Grey | None = None
     shape = tuple[int, ...]()  # of the first frame; pictures of other sizes are not measured
     number, group, odd, lengths = -1, -1, 0, Counter[int]()
@@ -318,15 +319,6 @@ def _pictures(sequences: Sequence[Sequence[Path]]) -> Iterator[tuple[Grey, int]]
             yield grey_within(image, LONGEST), number
     if len(damaged) == sum(map(len, sequences)):
         raise damaged[0]
-
-
-def _film_runs(path: Path) -> tuple[list[int], float]:
-    """Return how many frames each part of a film without a pause has, and its longest time between frames over the
-    usual one."""
-    times = np.diff(index_of(path).seconds)
-    usually = max(1e-9, float(np.median(times))) if len(times) else 1.0
-    runs = np.diff([0, *(np.flatnonzero(times > PAUSE * usually) + 1), len(times) + 1]).tolist()
-    return runs, float(times.max() / usually) if len(times) else 1.0
 
 
 def _half(grey: Grey) -> UInt8[np.ndarray, "h2 w2"]:

@@ -65,7 +65,6 @@ class CameraProfile:
     def applied(self, depth: DepthMap) -> DepthMap:
         """Return `depth` in metres. Raises InputError for a map without a scale, or of another model."""
         _refuse_other_than_scale(depth)
-        _refuse_embedded(depth)
         if self.model is not None and depth.model is not None and self.model.sha256 != depth.model.sha256:
             raise InputError(
                 f"the camera profile was made with the model {self.model.name!r}, this depth with "
@@ -205,7 +204,6 @@ def by_two_points(
 ) -> CameraProfile:
     """Return the scale that puts two pixels (x, y) `metres` apart; `camera` is the photo's, or an assumed one."""
     _refuse_other_than_scale(depth)
-    _refuse_embedded(depth)
     _refuse_no_length("the distance between the points", metres)
     first, second = (point_at(depth, camera, at) for at in points)
     apart = float(torch.linalg.vector_norm(first - second))
@@ -222,7 +220,6 @@ def by_height(depth: DepthMap, camera: AnyCamera, metres: float) -> CameraProfil
     inliers. Raises InputError if there is no such plane.
     """
     _refuse_other_than_scale(depth)
-    _refuse_embedded(depth)
     _refuse_no_length("the camera's height", metres)
     points = _lower_half(depth, camera)
     normal, height = _ground(points)
@@ -290,15 +287,10 @@ def _refuse_other_than_scale(depth: DepthMap) -> None:
             "this depth is known up to a factor and an offset, and one length does not determine both; give how far "
             "away two points are (--known), or use another model."
         )
-
-
-def _refuse_embedded(depth: DepthMap) -> None:
-    """Raise InputError for depth of a photo's own file: each photo's has a scale of its own, and a profile one for all
-    photos."""
-    if "embedded" in depth.notes:
+    if "embedded" in depth.notes:  # and a profile's scale holds for all photos
         raise InputError(
             "this depth comes from the photo's own file, whose scale holds for this photo alone; give how far away two "
-            "points are (--known), or predict the depth (--depth predict; in the app, choose a model)."
+            "points are (--known), or predict the depth (--depth predict; in the app: Estimate it instead)."
         )
 
 

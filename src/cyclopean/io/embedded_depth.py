@@ -120,10 +120,11 @@ def _decoded(path: Path, embedded: EmbeddedDepth, most_megapixels: float) -> Cod
         with warnings.catch_warnings(action="ignore"):
             picture: Any = embedded.stored
             if isinstance(picture, bytes):
-                jpeg.decode(path, picture, "RGB")  # complains of damage, which Pillow passes over
                 picture = Image.open(io.BytesIO(picture), formats=("PNG", "JPEG"))
             if not picture.size[0] * picture.size[1] <= most_megapixels * 1e6:
                 raise Image.DecompressionBombError
+            if isinstance(embedded.stored, bytes):
+                jpeg.decode(path, embedded.stored, "RGB")  # complains of damage, which Pillow passes over
             picture = picture if isinstance(picture, Image.Image) else picture.to_pillow()
             deep = picture.mode.startswith("I")
             numbers = np.asarray(picture if deep else picture.convert("L"), np.float32)

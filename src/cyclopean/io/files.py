@@ -43,16 +43,12 @@ POINTER = b"version https://git-lfs.github.com/spec/"  # with which a file begin
 MOST_TEXT = 256_000_000  # bytes: more is not a list, calibration or sidecar
 DEEPEST = 64  # levels of JSON: what is nested deeper was made to break its reader
 
+# Brands of pictures in the boxes of MP4, and with what films of other containers begin: Matroska and WebM, MPEG program
+# and elementary streams, FLV, ASF, Ogg, MXF, YUV4MPEG.
 _PICTURES = (b"mif1", b"msf1", b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"avif", b"avis", b"crx ", b"jpeg")
 _FILMS = (
-    b"\x1aE\xdf\xa3",
-    b"\0\0\x01\xba",
-    b"\0\0\x01\xb3",
-    b"FLV\x01",
-    b"0&\xb2u",
-    b"OggS",
-    b"\x06\x0e+4",
-    b"YUV4MPEG2",
+    *(b"\x1aE\xdf\xa3", b"\0\0\x01\xba", b"\0\0\x01\xb3", b"FLV\x01"),
+    *(b"0&\xb2u", b"OggS", b"\x06\x0e+4", b"YUV4MPEG2"),
 )
 _MARKS = (
     *((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32")),

@@ -136,17 +136,12 @@ def held_out(n: int) -> list[int]:
 
 
 def _readable(data: Dataset[Sample], indices: list[int]) -> list[int]:
-    """Return `indices`, where an item cannot be read that of the next one that can and is not among them."""
-    found: list[int] = []
-    for index in indices:
-        for candidate in range(index, length(data)):
-            if candidate in found or (candidate != index and candidate in indices):
-                continue
-            with suppress(InputError):
-                data[candidate]
-                found.append(candidate)
-                break
-    return sorted(found) or indices
+    """Return `indices`, or where none of these items can be read, the index of one that can."""
+    for index in (*indices, *range(min(length(data), ITEMS_READ))):
+        with suppress(InputError):
+            data[index]
+            return indices if index in indices else [index]
+    return indices
 
 
 def with_truth(data: TrainData) -> TrainData:

@@ -254,9 +254,11 @@ def _killed_worker_errors(run: Run) -> Iterator[None]:
         yield
     # a RuntimeError wherever this process is at that moment; the others where it fetches a batch from the dead one
     except (RuntimeError, ConnectionError, EOFError) as error:
-        if run.workers == 0 or (isinstance(error, RuntimeError) and "DataLoader worker" not in str(error)):
+        said = str(error)
+        of_data = said.startswith("Caught ")  # an error inside a process that lives, which torch raises again here
+        if run.workers == 0 or of_data or (isinstance(error, RuntimeError) and "DataLoader worker" not in said):
             raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(". ")
+        reason = (said.splitlines() or [type(error).__name__])[0].rstrip(". ")
         raise InputError(
             f"a process that reads data was killed ({reason}), often because memory "
             f"ran out; give fewer --workers, or a smaller --size or --batch-size. {_last_checkpoint(run)}"

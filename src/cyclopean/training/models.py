@@ -69,11 +69,7 @@ def locate(name: Path | str) -> Path:
             return model or path
         if (BUNDLED / text / CONFIG).is_file():
             return BUNDLED / text
-        beside = (
-            []
-            if path.is_file() or not path.parts[1:]
-            else sorted(folder.name for folder in path.parent.glob("*") if is_model(folder))
-        )
+        beside = models_in(path.parent) if path.parts[1:] and not path.is_file() else []
         here = bool(path.parts) and Path(path.parts[0]).exists()
     except (OSError, ValueError):
         raise InputError(f"there is no model folder {shortened(text)!r}; no folder can have that name.") from None
@@ -88,12 +84,17 @@ def locate(name: Path | str) -> Path:
     raise unknown_name("model", text, bundled())
 
 
+def models_in(folder: Path) -> list[str]:
+    """Return the names of the models and runs in a folder, sorted; of a folder that is not there, none."""
+    return sorted(inside.name for inside in folder.glob("*") if is_model(inside))
+
+
 def not_a_model(path: Path) -> InputError:
     """Return an `InputError` for a file, or a folder without a config, given as a model: what to give instead."""
     folder = path if path.is_dir() else path.parent
     if path != folder and (folder / CONFIG).is_file():
         return InputError(f"{path} is a file of a model; give its folder, {folder}.")
-    inner = sorted(inside.name for inside in folder.iterdir() if inside.is_dir() and is_model(inside))
+    inner = models_in(folder)
     there = f"give one of the models in {folder}: {shortened(', '.join(inner))}." if inner else ""
     why = f"it has no {CONFIG}" if path == folder else "it is a file"
     return InputError(f"{path} is not a model: {why}; {there or 'give a folder written by training.'}")
