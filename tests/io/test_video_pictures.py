@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 
 import av
@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from clips import write_video
-from cyclopean.io.video import Still, describe, frames, still_at, stills
-from cyclopean.io.video_frames import Orientation, cropped, upright
+from cyclopean.io.video import Still, decoded, describe, frames, opened, still_at, stills
+from cyclopean.io.video_frames import Orientation, cropped, size_of, upright
 from cyclopean.io.video_seeking import frames_at, index_of
 from cyclopean.io.video_writing import rewrite, write_timed
 from filmed import encode, growing
@@ -75,6 +75,27 @@ def test_all_eight_orientations(tmp_path: Path) -> None:
     array = np.arange(24).reshape(4, 6)
     for words in product((False, True), repeat=3):
         assert np.array_equal(Orientation(*words).coded(Orientation(*words).upright(array)), array)
+
+
+def test_turn_of_key_frames_lasts(tmp_path: Path) -> None:
+    """H.264 states it beside a key frame: so are the frames up to the next one shown, wherever reading begins."""
+    path, message = tmp_path / "a.mp4", bytes.fromhex("00000007 062f03 080009 80")  # SEI 47: a quarter counter-clockwise
+    encode(tmp_path / "plain.mp4", [quarters()] * 12, g="5", sc_threshold="0")
+    with av.open(str(tmp_path / "plain.mp4")) as source, av.open(str(path), "w") as result:
+        track = result.add_stream_from_template(source.streams.video[0])
+        for packet in [packet for packet in source.demux(video=0) if packet.size]:
+            told = packet.is_keyframe and packet.pts < 10 * packet.duration  # of three key frames the last has none
+            changed = av.Packet((message if told else b"") + bytes(packet))
+            changed.stream, changed.time_base, changed.is_keyframe = track, packet.time_base, packet.is_keyframe
+            changed.pts, changed.dts, changed.duration = packet.pts, packet.dts, packet.duration
+            result.mux(changed)
+    with av.open(str(path)) as container:
+        assert [frame.rotation for frame in container.decode(video=0)] == [90, 0, 0, 0, 0] * 2 + [0, 0]
+    with opened(path) as (container, stream):
+        sizes = [size_of(frame) for frame in decoded(path, 1.0, container.demux(stream), stream)]
+    assert sizes == [(64, 48)] * 10 + [(48, 64)] * 2
+    turned = [*islice(frames(path), 10), *frames_at(path, index_of(path), [3, 8], (64, 48))]
+    assert all(near(corners(image), [GREEN, GREY, RED, BLUE]) for image in turned)
 
 
 def test_tags_agree_with_pixels(tmp_path: Path) -> None:

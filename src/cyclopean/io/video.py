@@ -28,6 +28,7 @@ from cyclopean.io.video_frames import (
     cropped,
     is_hidden,
     orientation_of,
+    oriented,
     pixel_aspect,
     progressive,
     remarks,
@@ -357,11 +358,12 @@ def _moving(container: Any, indices: Sequence[int]) -> set[int]:
 
 
 def decoded(path: Path, max_megapixels: float, packets: Iterable[Any], stream: Any) -> Iterator[Any]:
-    """Yield the frames in `packets` of `stream`, without the margins that its container crops.
+    """Yield the frames in `packets` of `stream`, with their orientation noted, without the margins that its container
+    crops.
 
     Raises InputError for damaged packets, and for frames that grow beyond the limit.
     """
-    frames, crop = _frames(path, max_megapixels, packets, stream), _crop_of(stream)
+    frames, crop = oriented(_frames(path, max_megapixels, packets, stream)), _crop_of(stream)
     yield from frames if crop is None else cropped(frames, crop, stream.time_base)
 
 

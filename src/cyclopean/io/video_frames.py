@@ -62,7 +62,27 @@ class Orientation:
 
 
 def orientation_of(frame: Any) -> Orientation:
-    """Return the orientation of a frame: the one of the eight nearest to its display matrix."""
+    """Return the orientation of a frame that `oriented` has noted, else that of its own display matrix."""
+    return frame.opaque if isinstance(frame.opaque, Orientation) else _own_orientation(frame)
+
+
+def oriented(frames: Iterable[Any]) -> Iterator[Any]:
+    """Yield frames with their orientation noted, which lasts until a frame has another one, or is a key frame.
+
+    An H.264 film without a container's matrix has it in messages beside its key frames, and FFmpeg attaches it to
+    these alone.
+    """
+    orientation = Orientation()
+    for frame in frames:
+        own = _own_orientation(frame)
+        if frame.key_frame or own != Orientation():
+            orientation = own
+        frame.opaque = orientation
+        yield frame
+
+
+def _own_orientation(frame: Any) -> Orientation:
+    """Return the one of the eight orientations that is nearest to the display matrix of a frame."""
     try:
         data = frame.side_data.get("DISPLAYMATRIX")
     except ValueError:  # PyAV gives none of them if one is of an unknown kind, such as EXIF
