@@ -133,6 +133,8 @@ EARLY = [
     ["train", "monodepth", "--data", "{folder}", "--out", "{run}"],
     ["train", "monodepth", "--data", "{folder}", "--out", "{folder}", "--resume"],
     ["train", "monodepth", "--world", "stret", "--out", "{folder}/run"],
+    ["train", "monodepth", "--data", "pictures:{folder}", "--out", "{folder}/run"],
+    ["train", "coordnet", "--data", "panoramas:{folder}", "--out", "{folder}/run"],
     ["evaluate", "--data", "motorcycle", "--protocol", "open-1,foo"],
     ["render", "stret", "{folder}/made"],
     ["render", "street", "{folder}/made", "--rig", "stero"],

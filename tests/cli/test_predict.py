@@ -191,7 +191,7 @@ def test_bad_models_and_folders(tmp_path: Path, capsys: pytest.CaptureFixture[st
     (foreign / "config.json").write_text('{"architectures": ["Bert"]}')
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("")
-    for name in ("runs/first/best", "runs/second"):
+    for name in ("runs/first/best", "runs/second", "cut/stage0/last", "cut/stage1/last", "begun/stage0/last"):
         shutil.copytree(model, tmp_path / name)
     before = names(tmp_path)
     for words, sentence in [
@@ -200,6 +200,12 @@ def test_bad_models_and_folders(tmp_path: Path, capsys: pytest.CaptureFixture[st
         ((photo, "--model", foreign), "foreign"),
         ((photo, "--model", tmp_path / "empty"), "is not a model: it has no config.json; give a folder written by"),
         ((photo, "--model", tmp_path / "runs"), f"give one of the models in {tmp_path}/runs: first, second."),
+        (
+            (photo, "--model", tmp_path / "cut"),
+            f"stopped in stage1 or right after it, before its last stage left a model; go on with it (the same command "
+            f"with --resume), or take what an earlier one has learned: {tmp_path}/cut/stage1.",
+        ),
+        ((photo, "--model", tmp_path / "begun"), "go on with it (the same command with --resume).\n"),
         (
             (photo, "--model", tmp_path / "runs" / "second" / "model.safetensors"),
             f"is a file of a model; give its folder, {tmp_path}/runs/second.",

@@ -9,7 +9,7 @@ import torch
 
 import panorama_trees
 import trees
-from cyclopean.data import DATASETS, open_dataset
+from cyclopean.data import DATASETS, SINGLE, open_dataset
 from cyclopean.data.base import Items, usable_items
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole
@@ -87,6 +87,7 @@ def test_every_item_is_read_and_its_files_are_listed(sets):
             camera = Equirectangular if kind in panorama_trees.TREES else Pinhole
             assert isinstance(sample.target.camera, camera), kind
             assert (sample.depth[sample.depth.isfinite()] > 0).all(), kind
+            assert (kind in SINGLE) == (not sample.sources), kind
             assert data.far(index) > 0, kind
         with pytest.raises(IndexError):
             data[len(data)]

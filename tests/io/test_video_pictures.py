@@ -79,7 +79,10 @@ def test_all_eight_orientations(tmp_path: Path) -> None:
 
 def test_turn_of_key_frames_lasts(tmp_path: Path) -> None:
     """H.264 states it beside a key frame: so are the frames up to the next one shown, wherever reading begins."""
-    path, message = tmp_path / "a.mp4", bytes.fromhex("00000007 062f03 080009 80")  # SEI 47: a quarter counter-clockwise
+    path, message = (
+        tmp_path / "a.mp4",
+        bytes.fromhex("00000007 062f03 080009 80"),
+    )  # SEI 47: a quarter counter-clockwise
     encode(tmp_path / "plain.mp4", [quarters()] * 12, g="5", sc_threshold="0")
     with av.open(str(tmp_path / "plain.mp4")) as source, av.open(str(path), "w") as result:
         track = result.add_stream_from_template(source.streams.video[0])

@@ -69,7 +69,7 @@ def test_two_stages_from_the_command_line_and_again_after_a_stop(clips, tmp_path
     assert run(*again, "--first", "general") == 2
 
 
-def test_poses_of_a_video_are_learned_alone_before_depth(clips, tmp_path) -> None:
+def test_poses_of_a_video_are_learned_alone_before_depth(clips, tmp_path, capfd) -> None:
     out = tmp_path / "run"
     flags = ("train", "aquanet", "--data", f"clip:{clips}", "--out", str(out), *SMALL, "--epochs", "3", "--levels", "9")
     assert run(*flags) == 0
@@ -80,6 +80,12 @@ def test_poses_of_a_video_are_learned_alone_before_depth(clips, tmp_path) -> Non
     moved = {name for name, value in start.state_dict().items() if not torch.equal(value, fresh[name])}
     assert moved
     assert all(name.startswith("pose.") for name in moved)
+    said = capfd.readouterr().err
+    assert [line for line in said.splitlines() if line.startswith("stage ")] == [
+        "stage 0 of 2: the pose network alone.",
+        "stage 1 of 2: without masks of what moves.",
+        "stage 2 of 2: anew, with masks of what moves.",
+    ]
     assert '"kick-start"' in (out / "stage0" / "log.jsonl").read_text()
     assert '"kick-start"' not in (out / "stage1" / "log.jsonl").read_text()
     assert run("train", "aquanet", "--data", str(clips), "--out", str(tmp_path / "x"), *SMALL, "--pose", "cnn") == 2

@@ -1,9 +1,17 @@
+import hashlib
 import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+import training_parts
 from safetensors.torch import load_file, save_file
 from torch import Generator
 from training_parts import Pictures, Tiny, lines, run, sgd, train, weights
@@ -51,12 +59,57 @@ class StopAfter:
         self.epochs = epochs
 
     def __call__(self, method) -> None:
-        import os
-        import signal
-
         self.epochs -= 1
         if self.epochs == 0:
             os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_signal_is_answered_in_the_middle_of_a_step(tmp_path, capfd):
+    """The main thread is in one long call that no Python interrupts, as in a backward pass."""
+    within: list[str] = []
+
+    class Slow:
+        busy = True
+
+        def __call__(self, method) -> None:
+            def press() -> None:
+                time.sleep(0.05)
+                os.kill(os.getpid(), signal.SIGTERM)
+                os.kill(os.getpid(), signal.SIGTERM)  # as timeout(1) does: it sends its signal to the group as well
+                time.sleep(0.1)
+                within.append(capfd.readouterr().err if self.busy else "too late")
+
+            presser = threading.Thread(target=press)
+            presser.start()
+            while self.busy and presser.is_alive():
+                hashlib.pbkdf2_hmac("sha256", b"", b"", 600_000)  # one call, without the interpreter's lock
+                self.busy = False
+            presser.join()
+
+    with pytest.raises(KeyboardInterrupt):
+        train(run(tmp_path, steps=6, report_every=99), n=2, each_epoch=(Slow(),))
+    assert "stopping: the step at hand is finished and saved first, a second signal stops at once. No" in within[0]
+    assert "stopped after step 1 of 6; saved" in capfd.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_second_signal_stops_inside_a_step_and_leaves_the_checkpoint(tmp_path):
+    """The script of `training_parts` sleeps where no Python runs, in its third step."""
+    command = [sys.executable, training_parts.__file__, str(tmp_path), "1", "2", "float32", "1", "stuck"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    line = next(line for line in process.stderr if "stuck" in line)
+    saved = (tmp_path / "resume.pt").read_bytes()
+    for pause in (0.1, 2.0):
+        time.sleep(pause)
+        process.send_signal(signal.SIGINT)
+    begun = time.monotonic()
+    _, said = process.communicate(timeout=60)
+    assert time.monotonic() - begun < 20
+    assert process.returncode == 130, (line, said)
+    assert said.splitlines()[-1] == "stopped inside a step. The last checkpoint is good."
+    assert (tmp_path / "resume.pt").read_bytes() == saved
+    assert torch.load(tmp_path / "resume.pt", weights_only=True)["step"] == 2
 
 
 def test_resuming_with_other_arguments_is_refused(tmp_path):

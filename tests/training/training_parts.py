@@ -1,10 +1,12 @@
 """Small parts that training tests share: a method with one convolution, random pictures, a run of few steps.
 
-Run as a script it trains with several processes: `python training_parts.py OUT DEVICES BATCH PRECISION NODES [broken]`.
+Run as a script it trains with several processes: `training_parts.py OUT DEVICES BATCH PRECISION NODES [broken|stuck]`.
 """
 
+import hashlib
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -104,6 +106,22 @@ def train_damaged(where: Run) -> None:
         sys.exit(print(f"sorry: {error}", file=sys.stderr) or 2)
 
 
+def train_stuck(where: Run) -> None:
+    """A run whose third step never ends, in a call that no Python interrupts."""
+
+    class Stuck(Tiny):
+        steps = 0
+
+        def losses(self, sample: Sample) -> dict[str, Float[Tensor, ""]]:
+            self.steps += 1
+            if self.steps == 5:  # the losses of the first batch are tried before, at the largest size and the smallest
+                print("stuck", file=sys.stderr, flush=True)
+                hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
+            return super().losses(sample)
+
+    fit(Stuck(), TrainData(Pictures(7)), where, sgd, halving, card={})
+
+
 def lines(out: Path) -> list[dict]:
     return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
 
@@ -117,5 +135,7 @@ if __name__ == "__main__":
     where = run(out, devices=devices, nodes=nodes, batch_size=batch, precision=precision, steps=4)
     if sys.argv[6:] == ["broken"]:
         train_damaged(where)
+    if sys.argv[6:] == ["stuck"]:
+        train_stuck(replace(where, save_every=0.0))
     trained = train(where, n=7)
     (out / f"seen{torch.distributed.get_rank()}.json").write_text(json.dumps(trained.seen))

@@ -2,14 +2,16 @@
 
 import sys
 import warnings
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 from cyclopean.cli.output import quiet
+from cyclopean.data import is_single
 from cyclopean.errors import InputError, unknown_name, usable_device
 from cyclopean.inference import CAMERAS, NEEDS_ONNXRUNTIME, NEEDS_TRANSFORMERS
 from cyclopean.io.files import printable, read_json, refuse_unreadable, shortened
-from cyclopean.methods import METHODS, is_metric
+from cyclopean.methods import FROM_SINGLE, METHODS, is_metric
 from cyclopean.training.models import BUNDLED, CONFIG, bundled, is_foreign, is_model, is_onnx, models_in, not_a_model
 
 
@@ -42,6 +44,16 @@ def refuse_unknown_model(name: str) -> None:
         others = models_in(folder)
         beside = f"{folder} holds {shortened(', '.join(others))}." if others else "give a folder that training wrote."
         raise InputError(f"there is no model folder {shortened(name)!r}; {beside}")
+
+
+def refuse_single_pictures(method: str, folders: Sequence[str]) -> None:
+    """Raise InputError for data sets of single pictures, by their names, for a method that learns from two views."""
+    single = None if method in FROM_SINGLE else next((folder for folder in folders if is_single(folder)), None)
+    if single is not None:
+        raise InputError(
+            f"{method} learns from two views of a place or more, and {printable(single)} has single pictures; give "
+            f"pairs or a film (docs/data.md), or a method that needs one view: {', '.join(FROM_SINGLE)}."
+        )
 
 
 def refuse_missing_backend(backend: str, name: str = "--backend onnxruntime") -> None:

@@ -3,7 +3,7 @@
 import os
 from pkgutil import resolve_name
 
-from cyclopean.cli.early import loading, refuse_unknown_model
+from cyclopean.cli.early import loading, refuse_single_pictures, refuse_unknown_model
 from cyclopean.cli.help import columns, examples
 from cyclopean.cli.output import emit
 from cyclopean.cli.parsing import parse_arguments
@@ -40,6 +40,7 @@ def main(arguments: list[str]) -> int:
     unlabelled = () if streams is None else streams.unlabelled
     for folder in (*source.data, *source.validation, *unlabelled):
         named(named_panoramas(str(folder)) if folder in unlabelled else str(folder))
+    refuse_single_pictures(name, [str(folder) for folder in (*source.data, *source.validation)])
     for world in source.world:
         if world not in (*FAMILIES, "all"):
             raise unknown_name("world", world, [*FAMILIES, "all"])

@@ -46,6 +46,10 @@ DATASETS = {
     "traced360": "cyclopean.data.rendered:Traced360Dataset",
 }
 PATHLESS = {"motorcycle"}
+SINGLE = {  # without a second view
+    *("camvid", "kitti_object", "kitti_selection", "make3d", "matterport3d", "nyu", "pano3d", "panoramas", "pictures"),
+    *("stanford2d3d", "structured3d"),
+}
 OPTION = re.compile(r":([a-z]+)=([^:]*(?::[\\/][^:]*)?)$")  # a value may be a path with a drive letter
 
 
@@ -110,6 +114,12 @@ def is_clip(name: str) -> bool:
     there = [entry.name.lower() for entry in place.iterdir()]
     rig = any(entry in there for entry in ("dataset.json", "calibration.json", "left", "right"))
     return not rig and any(re.search(r"\d\D*$", Path(entry).stem) and entry.endswith(PHOTOS) for entry in there)
+
+
+def is_single(name: str) -> bool:
+    """Return whether a data set's pictures have no second view, as far as its name tells, as `named` takes it."""
+    kind, _, options = named(name)
+    return kind in SINGLE or (kind == "seven_scenes" and options.get("sources", "none") == "none")
 
 
 def named_panoramas(name: str) -> str:

@@ -70,6 +70,8 @@ RECIPES = {
     ),
 }
 
+FROM_SINGLE = ("supervised", "supervised-sphere", "distil", "finetune")  # which need no second view of a place
+
 # The papers' settings as flags, set by `--published`. Optimisers and augmentations are in the recipes.
 _MONODEPTH = "--size 256x512 --batch-size 8 --epochs 50 --learning-rate 1e-4 --schedule halving"
 PUBLISHED = {

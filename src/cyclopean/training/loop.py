@@ -9,8 +9,11 @@ import math
 import os
 import platform
 import signal
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +35,10 @@ from cyclopean.training.log import RunLog
 from cyclopean.training.optimisation import MakeOptimizer, Schedule
 from cyclopean.training.options import Run
 from cyclopean.training.state import STATE, State, read_state, resume_facts
+
+TOGETHER = 1.0  # seconds within which signals are one: timeout(1) sends its own twice
+PATIENCE = 3.0  # seconds in which a second signal is acted on between two calls of torch; then the process is ended
+END = 0  # no signal's number
 
 Pictures = Callable[[Method, Sample], dict[str, Tensor]]  # name -> RGB in [0,1], 3 h w
 
@@ -86,7 +93,7 @@ def fit(  # noqa: PLR0912, PLR0915
         _killed_worker_errors(run),
         _reserved_by_rank_zero(fabric, run),
         RunLog(run, state.step, fabric.is_global_zero) as log,
-        _stop_signals() as stop,
+        _stop_signals(log, run) as stop,
     ):
         for sentence in (*data.about, *_remarks(run, state, fabric.device)):
             log.say(sentence)
@@ -289,28 +296,59 @@ def _all_ranks_read(fabric: Fabric, batch: Sample | InputError) -> Sample:
 @dataclass
 class _Stop:
     requested: bool = False
+    since: float = 0.0
 
 
 @contextmanager
-def _stop_signals() -> Iterator[_Stop]:
-    """Let Ctrl-C, SIGTERM and SIGHUP stop the run after the step at hand; a second one stops at once.
+def _stop_signals(log: RunLog, run: Run) -> Iterator[_Stop]:
+    """Let Ctrl-C, SIGTERM and SIGHUP stop the run after the step at hand, which is logged at once; a second one, more
+    than `TOGETHER` seconds later, stops at once.
 
     Ignored signals stay ignored (nohup). Output to a closed terminal is discarded.
     """
-    stop, terminals = _Stop(), [fd for fd in (1, 2) if os.isatty(fd)]
+    stop, ended, terminals = _Stop(), threading.Event(), [fd for fd in (1, 2) if os.isatty(fd)]
 
     def handle(number: int, frame: Any) -> None:  # noqa: ARG001
         for fd in terminals:
             if not os.isatty(fd):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), fd)
-        if stop.requested:
+        if stop.requested and time.monotonic() - stop.since > TOGETHER:
             raise KeyboardInterrupt
-        stop.requested = True
+        if not stop.requested:
+            stop.requested, stop.since = True, time.monotonic()
+
+    def watch() -> None:
+        """Act on signals while the main thread is inside a long call of torch, after which alone `handle` is called."""
+        first = 0.0
+        while (number := reader.recv(1)[0]) != END:
+            if number not in handled:
+                continue
+            with suppress(OSError):  # of a terminal that was closed
+                if not first:
+                    first = time.monotonic()
+                    log.say(
+                        "stopping: the step at hand is finished and saved first, a second signal stops at once. "
+                        f"{_last_checkpoint(run)}"
+                    )
+                elif time.monotonic() - first > TOGETHER and not ended.wait(PATIENCE):
+                    log.say(f"stopped inside a step. {_last_checkpoint(run)}")
+                    os._exit(128 + signal.SIGINT)
 
     handled = [number for number in STOPS if signal.getsignal(number) is not signal.SIG_IGN]
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    woken = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     before = {number: signal.signal(number, handle) for number in handled}
     try:
         yield stop
     finally:
+        ended.set()
         for number, handler in before.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(woken)
+        writer.send(bytes([END]))
+        watcher.join()
+        reader.close()
+        writer.close()

@@ -92,6 +92,12 @@ def models_in(folder: Path) -> list[str]:
 def not_a_model(path: Path) -> InputError:
     """Return an `InputError` for a file, or a folder without a config, given as a model: what to give instead."""
     folder = path if path.is_dir() else path.parent
+    if path == folder and (stages := [stage for stage in sorted(folder.glob("stage*")) if _of_run(stage)]):
+        first = f", or take what an earlier one has learned: {stages[-1]}" if stages[-1].name != "stage0" else ""
+        return InputError(
+            f"{path} is a training run that was stopped in {stages[-1].name} or right after it, before its last stage "
+            f"left a model; go on with it (the same command with --resume){first}."
+        )
     if path != folder and (folder / CONFIG).is_file():
         return InputError(f"{path} is a file of a model; give its folder, {folder}.")
     inner = models_in(folder)

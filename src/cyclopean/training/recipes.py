@@ -6,6 +6,7 @@ the papers; sizes and numbers of epochs are in `methods.PUBLISHED`.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -169,7 +170,9 @@ def garg(
             return Garg(backbone.network, backbone.width, rig=rig, stage=stage, rules=rules)
 
         start = None if part.init else backbone.encoder_weights
-        train_on_pairs("garg", make, part, source, augment=augment, pairs=pairs, start=start)
+        finest = f"1/{2 ** (STAGES - stage)} of the size" if stage < STAGES else "the full size"
+        told = partial(of_stage, stage=stage, last=STAGES, what=f"scales up to {finest}") if stages == "four" else None
+        train_on_pairs("garg", make, part, source, augment=augment, pairs=pairs, start=start, prepare=told)
 
 
 def phases(run: Run, first: int, last: int = STAGES, shares: Sequence[float] | None = None) -> list[tuple[int, Run]]:
@@ -187,6 +190,11 @@ def phases(run: Run, first: int, last: int = STAGES, shares: Sequence[float] | N
             parts.append((stage, replace(part, resume=run.resume and stage in begun)))
         init = str(folder / "last")
     return parts
+
+
+def of_stage(data: "TrainData", stage: int, last: int, what: str) -> "TrainData":
+    """Return `data` whose first sentence names the stage, of several, that is trained on it."""
+    return replace(data, about=(f"stage {stage} of {last}: {what}.", *data.about))
 
 
 def monodepth(

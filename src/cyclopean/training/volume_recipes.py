@@ -18,7 +18,7 @@ from cyclopean.training.options import (
     Source,
     VolumeConfig,
 )
-from cyclopean.training.recipes import CALIBRATED, HALVING, phases, train_on_pairs
+from cyclopean.training.recipes import CALIBRATED, HALVING, of_stage, phases, train_on_pairs
 
 if TYPE_CHECKING:
     from cyclopean.methods.photometric import FeatureExtractor
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 FAMILY = Augment(separate=1.0)  # FAL-Net and AQUANet
 VIDEO = Augment(separate=1.0, reverse=0.5)
+OF_AQUANET = {0: "the pose network alone", 1: "without masks of what moves", 2: "anew, with masks of what moves"}
+OF_FALNET = {1: "without masks", 2: "on from the first, with masks of what both cameras see"}
 AQUANET, KICK_START = 110, 5  # epochs of each stage of AQUANet, and of its pose network before
 
 
@@ -70,7 +72,11 @@ def falnet(
             return method
 
         slower = replace(part, learning_rate=run.learning_rate / stage)
-        prepare = partial(_zoomed_patches, source=source, zoom=zoom, vgg19_weights=vgg19_weights)
+
+        def prepare(data: "TrainData", stage: int = stage) -> "TrainData":
+            data = _zoomed_patches(data, source, zoom, vgg19_weights)
+            return of_stage(data, stage, 2, OF_FALNET[stage]) if both else data
+
         train_on_pairs("falnet", make, slower, source, augment=augment, pairs=pairs, start=None, prepare=prepare)
 
 
@@ -153,7 +159,8 @@ def aquanet(
         scratch = run.init if begin == 1 or first is not None else str(run.out / "stage0" / "last")
         fresh = replace(part, init=scratch) if stage == 2 else part  # not from the first stage
         optimizer = partial(adam, beta1=beta1)
-        train("aquanet", method, data, fresh, source, optimizer=optimizer, schedule=halving_late, each_epoch=each_epoch)
+        told = of_stage(data, stage, end, OF_AQUANET[stage])
+        train("aquanet", method, told, fresh, source, optimizer=optimizer, schedule=halving_late, each_epoch=each_epoch)
 
 
 def _vgg19(weights: Path | None) -> "FeatureExtractor | None":
