@@ -102,7 +102,7 @@ def test_a_second_signal_stops_inside_a_step_and_leaves_the_checkpoint(tmp_path)
     saved = (tmp_path / "resume.pt").read_bytes()
     for pause in (0.1, 2.0):
         time.sleep(pause)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
     begun = time.monotonic()
     _, said = process.communicate(timeout=60)
     assert time.monotonic() - begun < 20

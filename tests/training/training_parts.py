@@ -114,7 +114,7 @@ def train_stuck(where: Run) -> None:
 
         def losses(self, sample: Sample) -> dict[str, Float[Tensor, ""]]:
             self.steps += 1
-            if self.steps == 5:  # the losses of the first batch are tried before, at the largest size and the smallest
+            if self.steps == 4:  # the losses of the first batch are tried before
                 print("stuck", file=sys.stderr, flush=True)
                 hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
             return super().losses(sample)
