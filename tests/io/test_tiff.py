@@ -11,8 +11,10 @@ import tifffile
 from PIL import Image, ImageCms
 
 from cyclopean.errors import InputError
+from cyclopean.io.decoding import read_image, read_stored
 from cyclopean.io.image import Photo, read_photo
 from scenes import SCENE, H, W, as_array, stored
+from stereo_pairs import texture
 
 KINDS = {  # name -> samples, what is to be seen, how they are stored
     "rgb": (SCENE, SCENE, {"photometric": "rgb"}),
@@ -284,3 +286,27 @@ def test_metadata_of_tiffs_may_have_any_type(tmp_path: Path) -> None:
         assert (photo.gpano is not None) is (value == says)
         photo.save(tmp_path / "b.tif")
         assert np.abs(as_array(read_photo(tmp_path / "b.tif")) - as_array(photo)).max() < 1e-5
+
+
+def test_bytes_that_contradict_their_checksums_are_damage(tmp_path: Path, capfd) -> None:
+    """Deflate has checksums, which libtiff does not look at; of the other compressions nothing can know."""
+    picture = texture(0, (96, 130)).astype(np.uint8)
+    kinds = {"strips": (picture, {"rowsperstrip": 40}), "tiles": (picture.astype(np.uint16) * 257, {"tile": (64, 64)})}
+    for name, (samples, pieces) in kinds.items():
+        path = tmp_path / f"{name}.tif"
+        tifffile.imwrite(path, samples, photometric="rgb", compression="zlib", predictor=True, **pieces)
+        data = path.read_bytes()
+        assert np.abs(as_array(read_photo(path)) - picture / 255).max() < 1e-6
+        for share in (0.3, 0.6, 0.9):
+            at = int(share * len(data))
+            path.write_bytes(data[:at] + bytes(24) + data[at + 24 :])
+            for read in (read_photo, read_image, read_stored):
+                with pytest.raises(InputError, match=rf"{name}\.tif is damaged or cut short \((incorrect|invalid)"):
+                    read(path)
+    for suffix in (".bmp", ".ppm"):
+        path = tmp_path / f"cut{suffix}"
+        Image.fromarray(picture).save(path)
+        path.write_bytes(path.read_bytes()[:9000])
+        with pytest.raises(InputError, match="is damaged"):
+            read_image(path)
+    assert capfd.readouterr().err == ""

@@ -16,7 +16,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from torch import Tensor
 
 from cyclopean.errors import InputError, enough_memory, lacks_memory
-from cyclopean.io import avif, hdr, jpeg, jpeg2000, png, tiff
+from cyclopean.io import avif, hdr, jpeg, jpeg2000, opencv, png, tiff
 from cyclopean.io import metadata as exif
 from cyclopean.io.colour import Coding, adobe_rgb, to_srgb
 from cyclopean.io.files import PHOTOS, RAWS, refuse_unreadable
@@ -156,12 +156,14 @@ def _decode_quietly(path: Path) -> Rgb:
 
 def by_opencv(path: Path, data: bytes, header: Header, flags: int) -> np.ndarray:
     """Return the pixels of the picture at `path`, whose bytes are `data`, upright (OpenCV turns TIFF by itself)."""
+    if header.format == "TIFF":
+        tiff.refuse_damaged(path, data, tiff.main_page(path, data))
     pixels = jpeg.decode(path, data, "BGR") if header.format in jpeg.FORMATS else None
     if pixels is not None and pixels.shape[-1] == 1:
         pixels = pixels[..., 0] if flags == cv2.IMREAD_UNCHANGED else pixels.repeat(3, -1)
     elif pixels is None or pixels.shape[-1] == 4:
         sound = header.format != "PNG" or png.intact(data)  # else libpng writes to the error stream
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if sound else None
+        pixels = opencv.decoded(data, flags) if sound else None
     if pixels is None:
         if kind := jpeg.rare_kind(path):
             raise _unread_jpeg(path, kind)
@@ -229,6 +231,7 @@ def _decode_tiff(path: Path, check: CheckSize) -> Decoded:
     if page.raw or is_raw(data[:16]) or (path.suffix.lower() in RAWS and not page.holds_photo(data)):
         return Decoded(to_tensor(develop(path, check), 65535), 16, "RAW", exif=metadata)
     check(page.size)
+    tiff.refuse_damaged(path, data, page)
     profile, xmp = exif.binary(page.tags.get(34675)), exif.binary(page.tags.get(700))
     coding = high_dynamic_range(profile)
     profile = b"" if coding else profile

@@ -32,11 +32,13 @@ def read(path: Path) -> UInt16[np.ndarray, "h w 3"]:
     """Return the picture in sRGB with 16 bits, upright, exposed as `viewable` does."""
     import cv2
 
+    from cyclopean.io import opencv
+
     data = path.read_bytes()
     layout = _layout(path, data[:HEADER])
     # The decoder gets a header with the size that was checked, and lines as they are stored.
     usual = b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y %d +X %d\n" % layout.lines
-    bgr = cv2.imdecode(np.frombuffer(usual + data[layout.end :], np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
+    bgr = opencv.decoded(usual + data[layout.end :], cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
     if bgr is None or bgr.shape[:2] != layout.lines:
         raise InputError(f"{path} is damaged or cut short; give a whole file.")
     return np.round(viewable(layout.upright(bgr[..., ::-1])) * 65535).astype(np.uint16)

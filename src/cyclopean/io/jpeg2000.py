@@ -4,11 +4,11 @@ import re
 import struct
 from pathlib import Path
 
-import cv2
 import numpy as np
 from jaxtyping import UInt16
 
 from cyclopean.errors import InputError
+from cyclopean.io import opencv
 
 START = b"\xff\x4f\xff\x51"  # of a code stream: the markers SOC and SIZ
 SIZES = struct.Struct(">HH8IH")  # of SIZ: its length, profile, eight sides of picture and tiles, number of components
@@ -48,10 +48,7 @@ def channels(path: Path, data: bytes, size: tuple[int, int]) -> UInt16[np.ndarra
         why = f"of {most} bits whose colours are of another kind than RGB and grey"
     else:
         why = f"of {most} bits in {len(parts)} channels that cannot be decoded"
-        # OpenCV writes of what it cannot decode, or assumes, to the error stream
-        level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-        array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-        cv2.utils.logging.setLogLevel(level)
+        array = opencv.decoded(data)
         if array is not None and array.dtype == np.uint16 and array.shape[1::-1] == size:
             array = array[..., None] if array.ndim == 2 else array
             array = array[..., [2, 1, 0, 3][: array.shape[-1]]] if array.shape[-1] >= 3 else array

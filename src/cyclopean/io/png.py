@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from io import BufferedReader, BytesIO
 from pathlib import Path
 
-import cv2
 import numpy as np
 from jaxtyping import UInt16
 from PIL import Image
 
+from cyclopean.io import opencv
 from cyclopean.io.colour import Coding, by_gamma, by_numbers, narrow_range
 from cyclopean.io.limits import PNG as SIGNATURE
 from cyclopean.io.profiles import by_name
@@ -20,7 +20,7 @@ def channels(data: bytes) -> UInt16[np.ndarray, "h w c"] | None:
     """Return the channels of a PNG of 16 bits, with alpha where it has a transparent colour; None for all others."""
     if data[24] != 16:  # bits per channel, in the header
         return None
-    array = cv2.imdecode(np.frombuffer(without_metadata(data), np.uint8), cv2.IMREAD_UNCHANGED)
+    array = opencv.decoded(without_metadata(data))
     if array is None or array.dtype != np.uint16:
         return None
     array = array[..., None] if array.ndim == 2 else array

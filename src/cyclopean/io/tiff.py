@@ -8,6 +8,7 @@ import io
 import re
 import struct
 import warnings
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ Alpha = Literal["associated", "unassociated"]
 MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 MOST_PAGES = 10_000  # directories that are read
 FULL = 4  # times as large may another page be: thumbnails are smaller still, and scanned pages of one document larger
+MOST_INFLATED = 1 << 22  # bytes at a time
 MOST_SAMPLES = 8  # per pixel: a photo has no more
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, SAMPLES, PLANAR = 256, 257, 258, 259, 262, 266, 277, 284
 PREDICTOR, COLOUR_MAP, TILE_WIDTH, TILE_HEIGHT, SUBSAMPLING, EXTRA, FORMAT = 317, 320, 322, 323, 530, 338, 339
@@ -147,6 +149,27 @@ def opened_at(data: bytes, offset: int) -> io.BytesIO:
     if mark[2:4] in (b"+\0", b"\0+"):
         return io.BytesIO(data[:8] + struct.pack(f"{order}Q", offset) + data[16:])
     return io.BytesIO(mark + struct.pack(f"{order}I", offset) + data[8:])
+
+
+def refuse_damaged(path: Path, data: bytes, page: Page) -> None:
+    """Raise InputError for a page in Deflate whose bytes contradict their checksums.
+
+    libtiff stops where it has all pixels, before the checksum, and writes of the damage that it meets to the error
+    stream. Other compressions have no checksums.
+    """
+    places = ((STRIPS, STRIP_BYTES), (TILES, TILE_BYTES))[TILES in page.tags]
+    if number(page.tags, COMPRESSION, 1) not in (8, 32946) or number(page.tags, FILL_ORDER, 1) != 1:
+        return
+    bits = numbers(page.tags, BITS) or (1,)
+    most = page.size[0] * page.size[1] * max(bits) * max(len(bits), number(page.tags, SAMPLES, 1)) // 8 + MOST_INFLATED
+    for start, length in zip(*(numbers(page.tags, tag) for tag in places), strict=False):
+        stream, rest, count = zlib.decompressobj(), data[start : start + length], 0
+        try:
+            while rest and count <= most:  # what inflates to more than the page is not judged
+                count += len(stream.decompress(rest, MOST_INFLATED))
+                rest = stream.unconsumed_tail
+        except zlib.error as error:
+            raise _damaged(path, str(error).rpartition(": ")[2]) from None
 
 
 def beyond_pillow(page: Page) -> bool:
