@@ -19,8 +19,9 @@ from cyclopean.data.folder import FolderDataset
 from cyclopean.data.inspect import Inspection, Measures, PairMeasures, examine, match, measure
 from cyclopean.data.kitti import KittiRawDataset
 from cyclopean.data.stereo import MiddleburyDataset
+from cyclopean.geometry import Pinhole
 from cyclopean.io.depth_formats import write_plane
-from cyclopean.sample import is_rectified
+from cyclopean.sample import Sample, is_rectified, view
 
 GOOD = PairMeasures(200, 6.0, 0.0, 0.1, 0.0, 0.8, 1.0, False)
 
@@ -154,6 +155,52 @@ def test_pairs_and_depth_that_are_turned_or_mirrored_are_named(tmp_path):
         told = [problem.sentence for problem in problems(checked(tmp_path))]
         assert len(told) == (words is not None), (words, told)
         assert all(words in sentence for sentence in told), (words, told)
+
+
+def test_depth_of_squares_that_lies_on_its_side_is_guessed(tmp_path):
+    """By edges, over several items: no size shows it. Depth as it should be, and of other pictures, passes."""
+    rng = np.random.default_rng(0)
+    ways = {"": lambda z: z, "90 degrees clockwise": lambda z: np.rot90(z, -1), "by 180": lambda z: np.rot90(z, 2)}
+    ways |= {"90 degrees and mirrored": lambda z: z.T, "upside down": np.flipud, "nothing": None}
+    shapes = []
+    for _ in range(7):
+        picture, depth = np.full((96, 96), 0.5), np.full((96, 96), 9.0)
+        for _ in range(6):
+            top, left, height, width = rng.integers((0, 0, 8, 8), (70, 70, 40, 40))
+            there = np.s_[top : top + height, left : left + width]
+            picture[there], depth[there] = rng.uniform(0.1, 0.9), rng.uniform(2, 8)
+        shapes.append((picture + 0.05 * rng.standard_normal((96, 96)), depth))
+    for word, way in ways.items():
+        measured = []
+        for number, (picture, depth) in enumerate(shapes):
+            placed = shapes[number - 1][1] if way is None else way(depth)
+            sample = single(picture, placed)
+            measured.append(measure(sample))
+        for several in (measured, measured[:3]):
+            said = " ".join(problem.sentence for problem in problems(Inspection("x", 7, (), tuple(several))))
+            told = "items may have true depth that is" in said and word in said
+            assert told == (several is measured and word not in ("", "nothing")), (word, said)
+
+
+def test_points_that_hardly_move_tell_nothing_of_how_depth_lies():
+    """Far things above, near ones without texture below: turned upside down, one factor would explain the far ones."""
+    picture = np.vstack([pairs.texture(0, (60, 200))[..., 0] / 255, np.full((60, 200), 0.5)])
+    depth = np.repeat([200.0, 20.0], 60)[:, None].repeat(200, 1)  # 0.9 pixels, and 9
+    sample = single(picture, depth)
+    pose = torch.eye(4)[None].clone()
+    pose[0, 0, 3] = -0.9
+    other = view(torch.roll(sample.target.image, -1, 3), sample.target.camera, pose)
+    measured = measure(replace(sample, sources=(other,))).pair
+    assert measured is not None
+    assert measured.matches > 30
+    assert measured.fit == ""
+
+
+def single(picture: np.ndarray, depth: np.ndarray) -> Sample:
+    """A picture without a second view, and its depth."""
+    image, plane = (torch.from_numpy(np.ascontiguousarray(x)).float()[None, None] for x in (picture, depth))
+    camera = Pinhole(torch.ones(1, 2), torch.full((1, 2), 0.5))
+    return Sample(view(image.clamp(0, 1).expand(1, 3, -1, -1), camera), (), plane, name=("x",))
 
 
 def test_pairs_that_exif_turns_by_180_degrees_in_vain_are_named(tmp_path):

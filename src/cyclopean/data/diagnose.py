@@ -7,7 +7,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from cyclopean.data.inspect import BACKGROUND, FEWEST, STRAIGHT, Inspection, Measures, PairMeasures, PanoramaMeasures
+from cyclopean.data.inspect import (
+    BACKGROUND,
+    FEWEST,
+    PLACEMENTS,
+    STRAIGHT,
+    Inspection,
+    Measures,
+    PairMeasures,
+    PanoramaMeasures,
+)
 
 NAMED = 3
 ROWS_PX, ROWS = 0.5, 0.001  # rows of a rectified pair may differ by so many pixels, or by so much of the width
@@ -27,6 +36,9 @@ UNITS = {"millimetres": 1000, "centimetres": 100}  # in a metre
 SEAM = 2.5  # how much larger than steps between columns mostly are the step over the seam may be
 BY_CHANCE = 0.01  # of the panoramas: so many may have a pillar just there
 ROLLED = 0.005  # of the width: a shift between picture and depth, or beside the way to a source
+# Mean correlation of edges of depth and picture by which another placement may be right: its own, and how much more
+# than as they stand. Of fewer items, one whose picture is alike on both sides would mislead.
+EDGES_MEET, EDGES_BETTER, FEW_PLACED = 0.1, 0.08, 4
 CLIPPED = 0.01  # share of known depths that are exactly the largest: walls never lie on a sphere around the camera
 FLOOR = (0.4, 4.0)  # metres below the camera: between a low tripod and a high one, or somebody's head
 GLOW = 0.55  # median rank correlation of brightness and closeness: up to 0.35 in rooms with lamps of their own
@@ -67,6 +79,7 @@ def problems(inspection: Inspection) -> list[Problem]:
     remedy = "remove them, or brighten the recording"
     report("dark", [x for x in items if x.dark], items, "items are nearly black", remedy)
     _report_pairs(items, report)
+    _report_placements(items, report)
     _report_panoramas([(x, x.sphere) for x in items if x.sphere], report)
     return result
 
@@ -140,6 +153,24 @@ def _report_pairs(items: Sequence[Measures], report: Report) -> None:
     if 2 * len(off) > len(textured):  # one or two happen; most of them are blank, blurred, or do not belong together
         what = f"pairs have less than {FEWEST} points in common"
         report("unmatched", off, textured, what, "see whether left and right show the same place, in focus")
+
+
+def _report_placements(items: Sequence[Measures], report: Report) -> None:
+    """Report depth whose edges meet those of its pictures only when it is turned or mirrored, unless pairs have shown
+    it already: a guess, which needs several items."""
+    judged = [x for x in items if x.placements and not (x.pair and x.pair.fit)]
+    for ways in (8, 4):
+        own = [x for x in judged if len(x.placements) == ways]
+        if len(own) < FEW_PLACED:
+            continue
+        means = [statistics.fmean(values) for values in zip(*(x.placements for x in own), strict=True)]
+        best = max(range(ways), key=means.__getitem__)
+        off = [x for x in own if max(range(ways), key=x.placements.__getitem__) == best]
+        if means[best] > max(EDGES_MEET, means[0] + EDGES_BETTER) and 2 * len(off) > len(own):
+            what = (
+                f"items may have true depth that is {list(PLACEMENTS.values())[best]}: so its edges meet the picture's"
+            )
+            report("turned", off, own, what, "look at one of them, and turn depth as its picture is")
 
 
 def _report_panoramas(around: list[tuple[Measures, PanoramaMeasures]], report: Report) -> None:
