@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 DEVICES = ("cpu", "cuda", "mps", "xpu", "hpu", "xla", "mtia", "vulkan", "privateuseone")  # kinds that torch knows
-REFUSALS = (  # of memory, by Python, numpy, torch, CUDA, OpenCV and C++
+REFUSALS = (  # of memory, by Python, numpy, torch, CUDA, OpenCV, C++ and the linker
     *("out of memory", "outofmemory", "allocate memory", "failed to allocate", "insufficient memory", "bad_alloc"),
+    "failed to map segment from shared object",
 )
 
 FULL, TOO_LARGE = "the disk is full; make room", "a file may not grow so large here; raise the limit (ulimit -f)"
@@ -84,6 +85,11 @@ def sentence(error: Exception, name: str) -> str:
     LOG.debug("%s:\n%s", name, "".join(traceback.format_exception(error)))
     if isinstance(error, InputError):
         return str(error)
+    if isinstance(error, ImportError) and lacks_memory(error):
+        return (
+            "the program itself needs more memory than is free here, or than a limit allows (ulimit -v); free some, or "
+            "raise the limit."
+        )
     if lacks_memory(error):
         return f"{name} needs more memory than this computer has free; give a smaller one."
     if isinstance(error, OSError) and error.strerror:

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -370,6 +371,52 @@ class Mixed(Pictures):
         return super().__getitem__(index)
 
 
+class Fails(Pictures):
+    """Items fail with `error` in processes that read, or in all."""
+
+    def __init__(self, error: Exception, everywhere: bool) -> None:
+        super().__init__(6)
+        self.error, self.everywhere = error, everywhere
+
+    def __getitem__(self, index: int) -> Sample:
+        if self.everywhere or multiprocessing.parent_process() is not None:
+            raise self.error
+        return super().__getitem__(index)
+
+
+@pytest.mark.parametrize(
+    ("error", "workers", "kind", "sentence"),
+    [
+        (MemoryError(), 0, InputError, "while a batch of 1 was read; give a smaller --batch-size"),
+        (
+            MemoryError(),
+            1,
+            InputError,
+            "while a batch of 2 was read; give a smaller --batch-size",
+        ),
+        (KeyError("y"), 1, KeyError, "Caught KeyError"),
+    ],
+)
+def test_processes_that_read_end_with_the_run_whatever_ends_it(tmp_path, error, workers, kind, sentence):
+    """While its exception, and by that its loader, is still known to somebody."""
+    with pytest.raises(kind, match=sentence) as raised:
+        fit(Tiny(), TrainData(Fails(error, workers == 0)), run(tmp_path, workers=workers), sgd, halving, card={})
+    for reader in multiprocessing.active_children():
+        reader.join(2)
+    assert not multiprocessing.active_children(), raised
+
+
+def test_a_step_that_is_refused_memory_is_told_with_its_flags(tmp_path):
+    class Large(Tiny):
+        def losses(self, sample: Sample) -> dict[str, torch.Tensor]:
+            if self.training:
+                torch.empty(1 << 50)  # bytes that no computer has
+            return super().losses(sample)
+
+    with pytest.raises(InputError, match=r"a batch of 2 needs more memory than is free; .*-size or --size\. No"):
+        fit(Large(), TrainData(Pictures(5)), run(tmp_path), sgd, halving, card={})
+
+
 def test_init_takes_weights_only(tmp_path):
     train(run(tmp_path / "first"))
     torch.manual_seed(1)
@@ -420,10 +467,10 @@ def test_the_stream_shows_every_item_once_an_epoch_however_many_processes_share_
 def test_samples_on_a_gpu_are_made_in_the_training_process():
     batches, stream = Batches(TrainData(Pictures(5)), 0, 8), Stream(5, Run(Path("nowhere")), 0, 1)
     gpu, cpu = torch.device("cuda"), torch.device("cpu")
-    made = {lie: loader(batches, stream, 2, lie, gpu) for lie in (gpu, cpu)}
+    made = {lie: loader(batches, stream, 2, lie, gpu, begin=print) for lie in (gpu, cpu)}
     assert (made[gpu].num_workers, made[gpu].pin_memory) == (0, False)
     assert (made[cpu].num_workers, made[cpu].pin_memory) == (2, True)
-    assert not loader(batches, stream, 2, cpu, cpu).pin_memory
+    assert not loader(batches, stream, 2, cpu, cpu, begin=print).pin_memory
 
 
 def test_schedules():

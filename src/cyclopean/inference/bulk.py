@@ -5,17 +5,13 @@ missing, and an input that was begun twice is written twice alike. Inputs are ta
 so that memory does not grow with their number.
 """
 
-import concurrent.futures
 import itertools
 import json
 import logging
-import multiprocessing
 import os
 import pickle
-from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from concurrent.futures.process import BrokenProcessPool
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
@@ -25,10 +21,9 @@ from cyclopean.data import open_dataset
 from cyclopean.data.panoramas import PanoramaFilmDataset, PanoramaPicturesDataset, PanoramasWithDepth
 from cyclopean.errors import InputError, sentence
 from cyclopean.io.files import read_json, write_anew
+from cyclopean.processes import in_processes
 
 STORE = 200_000_000  # bytes of a local cluster's shared memory: only names of inputs go through it
-AHEAD = 2  # inputs of each process that wait or are worked on
-RESTARTS = 3  # in a row without an input done between: processes are killed, often for lack of memory
 PART = 4096  # inputs that Ray Data plans at once
 
 
@@ -65,7 +60,7 @@ def run(work: Work, inputs: Iterable[Hashable], workers: int = 1, cluster: str |
         for one in inputs:
             yield _done(work, one)
     else:
-        yield from _in_processes(work, inputs, workers)
+        yield from in_processes(partial(_done, work), inputs, workers, _killed)
 
 
 def begin(path: Path, about: dict[str, Any]) -> None:
@@ -97,53 +92,6 @@ def unfinished(data: str, out: Path, suffix: str) -> list[int]:
         return items.items[number].name if isinstance(items, PanoramasWithDepth) else None
 
     return [n for n in range(len(items)) if not (out / f"{known_name(n)}{suffix}").exists()]
-
-
-def _in_processes(work: Work, inputs: Iterable[Hashable], workers: int) -> Iterator[Done]:
-    waiting, ready = iter(inputs), deque[Hashable]()
-    begun: dict[concurrent.futures.Future[Done], Hashable] = {}
-    kills: dict[Hashable, int] = {}  # inputs not yet done, and how often a process was killed that may have had them
-    in_a_row = 0
-    pool = _pool(workers)
-    try:
-        while True:
-            at_once = 1 if kills else AHEAD * workers
-            ready.extend(itertools.islice(waiting, max(0, at_once - len(ready) - len(begun))))
-            try:
-                while ready and len(begun) < at_once:
-                    begun[pool.submit(_done, work, ready[0])] = ready[0]
-                    ready.popleft()
-                if not begun:
-                    return
-                finished, _ = concurrent.futures.wait(begun, return_when=concurrent.futures.FIRST_COMPLETED)
-                for future in finished:
-                    done = future.result()
-                    kills.pop(begun.pop(future), None)
-                    in_a_row = 0
-                    yield done
-            except BrokenProcessPool:
-                pool.shutdown(wait=False, cancel_futures=True)
-                pool, in_a_row, suspects = _pool(workers), in_a_row + 1, list(begun.values())
-                begun.clear()
-                if in_a_row == RESTARTS:
-                    raise InputError(
-                        f"processes were killed {RESTARTS} times in a row, often because memory ran out; repeat the "
-                        "command with fewer --workers: it continues where it stopped."
-                    ) from None
-                for one in suspects:
-                    kills[one] = kills.get(one, 0) + 1
-                if len(suspects) == 1 and kills[suspects[0]] > 1:
-                    del kills[suspects[0]]
-                    yield Done(suspects[0], f"{_name(suspects[0])}: the process that was at it was killed, twice.")
-                else:
-                    ready.extendleft(reversed(suspects))
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _pool(workers: int) -> concurrent.futures.ProcessPoolExecutor:
-    context = multiprocessing.get_context("spawn")
-    return concurrent.futures.ProcessPoolExecutor(workers, context, initializer=torch.set_num_threads, initargs=(1,))
 
 
 def _on_cluster(work: Work, inputs: Iterable[Hashable], workers: int, cluster: str) -> Iterator[Done]:
@@ -206,6 +154,10 @@ def _done(work: Work, one: Hashable) -> Done:
         return Done(one, None, _loaded(work)(one))
     except Exception as error:
         return Done(one, sentence(error, _name(one)))
+
+
+def _killed(one: Hashable) -> Done:
+    return Done(one, f"{_name(one)}: the process that was at it was killed, twice.")
 
 
 def _name(one: Hashable) -> str:

@@ -3,9 +3,9 @@
 import io
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache, partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -19,6 +19,7 @@ from cyclopean.io.decoding import read_image
 from cyclopean.io.files import PHOTOS, reserved, write_anew
 from cyclopean.io.rendered_folder import describe, missing
 from cyclopean.io.sidecar import AnyCamera, camera_to_json
+from cyclopean.processes import in_processes
 from cyclopean.sample import Sample, View, map_tensors
 from cyclopean.synthetic.rigs import VIEWS, identified, together
 from cyclopean.synthetic.scene import Number
@@ -58,14 +59,14 @@ def write(order: RenderJob, out: Path, workers: int = 1, device: str = "cpu") ->
         todo = missing(out, order.count)
         size = (order.supersample * order.size[0], order.supersample * order.size[1])
         many = together(size, order.rig, torch.device(device))
-        parts = [todo[first : first + many] for first in range(0, len(todo), many)]
+        parts = [tuple(todo[first : first + many]) for first in range(0, len(todo), many)]
         write_items = partial(_write_items, order, out, device)
         if workers <= 1:
             for part in parts:
                 yield from write_items(part)
             return
-        with get_context("spawn").Pool(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            for written in pool.imap_unordered(write_items, parts):
+        with closing(in_processes(write_items, parts, workers, _killed)) as results:
+            for written in results:
                 yield from written
 
 
@@ -135,6 +136,13 @@ def _write_items(order: RenderJob, out: Path, device: str, numbers: Sequence[int
             f"cannot write to {out} {why_unwritten(error, 'mend that')}, then go on with the same command."
         ) from None
     return numbers
+
+
+def _killed(numbers: Sequence[int]) -> Sequence[int]:
+    raise InputError(
+        f"the process that rendered scene {numbers[0]} was killed, twice, often because memory ran out; give a smaller "
+        "--size or fewer --workers, then go on with the same command."
+    )
 
 
 def _store(order: RenderJob, out: Path, n: int, made: Sample, objects: Int[Tensor, "1 1 h w"]) -> None:

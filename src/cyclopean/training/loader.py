@@ -1,7 +1,6 @@
 """The stream of batches: which items are in a step, with which seeds, and the processes that read them."""
 
-import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +9,12 @@ from torch import Generator
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from cyclopean.augmentation import derived_seed, shrunk
-from cyclopean.errors import InputError
+from cyclopean.errors import InputError, lacks_memory
 from cyclopean.sample import Sample, collate
 from cyclopean.training.dataset import TrainData
 from cyclopean.training.dataset_wrappers import several
 from cyclopean.training.options import Run
 
-STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 Draws = tuple[int, list[tuple[int, int]]]  # a step, and (index, seed) of each of its items
 
 
@@ -56,8 +54,8 @@ class Stream(Sampler[Draws]):
 class Batches(Dataset[Any]):
     """Batches of `data`: items are read, augmented, collated, and shrunk together to the size of their step.
 
-    That size is a function of the step, so that all processes share it; `multiple` divides its sides. An `InputError`
-    is returned as a value, since data loaders garble the exceptions of workers.
+    That size is a function of the step, so that all processes share it; `multiple` divides its sides. An `InputError`,
+    also for lack of memory, is returned as a value, since data loaders garble the exceptions of workers.
     """
 
     data: TrainData
@@ -78,12 +76,25 @@ class Batches(Dataset[Any]):
             return shrunk(batch, self.data.shrink, self.multiple, generator)
         except InputError as error:
             return error
+        except Exception as error:
+            if not lacks_memory(error):
+                raise
+            return InputError(
+                f"memory ran out while a batch of {len(items)} was read; give a smaller --batch-size or --size, or "
+                "fewer --workers."
+            )
 
 
 def loader(
-    batches: Batches, stream: Stream, workers: int, data_device: torch.device, device: torch.device
+    batches: Batches,
+    stream: Stream,
+    workers: int,
+    data_device: torch.device,
+    device: torch.device,
+    *,
+    begin: Callable[..., None],
 ) -> DataLoader[Any]:
-    """Return a loader of batches for `device`.
+    """Return a loader of batches for `device`, whose processes call `begin` first.
 
     If the samples are on a GPU (`data_device`), they are made in this process and not copied through the host: a GPU
     cannot be used in a process that was forked after the GPU was initialised.
@@ -98,7 +109,7 @@ def loader(
         collate_fn=_identity,
         prefetch_factor=4 if workers else None,
         pin_memory=on_host and device.type == "cuda",
-        worker_init_fn=_start_worker,
+        worker_init_fn=begin,
     )
 
 
@@ -112,16 +123,3 @@ def one_batch(samples: list[Sample]) -> Sample:
 
 def _identity(batch: Any) -> Any:  # at module level, so that it can be sent to other processes
     return batch
-
-
-def _start_worker(_: int) -> None:
-    """Ignore signals and use one core.
-
-    Ctrl-C, schedulers and closed terminals signal the whole group of processes; the main process stops its workers when
-    it has saved. A worker whose main process was killed notices and ends by itself.
-    """
-    import cv2
-
-    for number in STOPS:
-        signal.signal(number, signal.SIG_IGN)
-    cv2.setNumThreads(0)

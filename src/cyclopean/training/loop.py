@@ -22,15 +22,16 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from cyclopean.augmentation import derived_seed, resize, smallest_size
-from cyclopean.errors import InputError
+from cyclopean.errors import InputError, lacks_memory
 from cyclopean.geometry import size_of
 from cyclopean.io.files import reserved
 from cyclopean.methods.base import Method
+from cyclopean.processes import STOPS, ended_children
 from cyclopean.sample import Sample, implausible_numbers
 from cyclopean.training import checkpoint
 from cyclopean.training.dataset import TrainData
 from cyclopean.training.dataset_wrappers import length
-from cyclopean.training.loader import STOPS, Batches, Stream, loader
+from cyclopean.training.loader import Batches, Stream, loader
 from cyclopean.training.log import RunLog
 from cyclopean.training.optimisation import MakeOptimizer, Schedule
 from cyclopean.training.options import Run
@@ -64,7 +65,8 @@ def fit(  # noqa: PLR0912, PLR0915
     `KeyboardInterrupt` is raised.
     """
     fabric = _fabric(run)
-    data_device = _check_first_batch(method, data, run)
+    with _refused_memory_errors(run):
+        data_device = _check_first_batch(method, data, run)
     facts = resume_facts(run, data, getattr(schedule, "__name__", ""), card)
     saved = read_state(run, method, facts) if run.resume else None
     if saved is None:
@@ -86,18 +88,20 @@ def fit(  # noqa: PLR0912, PLR0915
         state.restore(saved)
     wrapped, stepper = fabric.setup(method, optimiser)
     stream = Stream(length(data.training), run, fabric.global_rank, fabric.world_size, state.step)
-    batches = loader(Batches(data, run.seed, method.input_multiple), stream, run.workers, data_device, fabric.device)
+    batches = Batches(data, run.seed, method.input_multiple)
 
     with (
+        _refused_memory_errors(run),  # outside `_rank_zero_errors`, since one process alone may meet them
         _rank_zero_errors(fabric),
         _killed_worker_errors(run),
         _reserved_by_rank_zero(fabric, run),
         RunLog(run, state.step, fabric.is_global_zero) as log,
         _stop_signals(log, run) as stop,
+        ended_children() as begin,
     ):
         for sentence in (*data.about, *_remarks(run, state, fabric.device)):
             log.say(sentence)
-        for batch in batches:
+        for batch in loader(batches, stream, run.workers, data_device, fabric.device, begin=begin):
             sample = _all_ranks_read(fabric, batch).to(fabric.device)
             for group in optimiser.param_groups:
                 group["lr"] = run.learning_rate * schedule(state.step, run.steps)
@@ -269,6 +273,20 @@ def _killed_worker_errors(run: Run) -> Iterator[None]:
         raise InputError(
             f"a process that reads data was killed ({reason}), often because memory "
             f"ran out; give fewer --workers, or a smaller --size or --batch-size. {_last_checkpoint(run)}"
+        ) from error
+
+
+@contextmanager
+def _refused_memory_errors(run: Run) -> Iterator[None]:
+    """Raise an `InputError` where steps or validation are refused memory."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, InputError) or not lacks_memory(error):
+            raise
+        raise InputError(
+            f"training with a batch of {run.batch_size} needs more memory than is free; give a smaller --batch-size or "
+            f"--size{', or fewer --workers' if run.workers else ''}. {_last_checkpoint(run)}"
         ) from error
 
 
