@@ -1,9 +1,9 @@
 """Child processes that share work: one rule for how they begin and end.
 
 Ctrl-C, schedulers and closed terminals signal the whole group of processes. Children ignore that: the main process
-decides what is finished and saved first. A child ends when the other end of its pipe closes: its work is no longer
-wanted, or the main process was killed. What it was writing is removed then. Nobody has to kill it, so that no child
-can hold up the end of the main process.
+decides what is finished and saved first. A child ends by itself when the other end of its pipe closes: its work is no
+longer wanted, or the main process was killed. It removes what it is writing, and takes some seconds at most for that,
+so that the end of the main process never waits longer.
 """
 
 import concurrent.futures

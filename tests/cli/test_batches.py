@@ -37,6 +37,9 @@ def test_any_exception_becomes_one_sentence() -> None:
         "x needs more memory than this computer": cv2.error(
             "OpenCV(4.10) alloc.cpp:73: error: (-4:Insufficient memory) Failed to allocate 12000 bytes"
         ),
+        "the program itself needs more memory": ImportError(
+            "libtorch_cpu.so: failed to map segment from shared object"
+        ),
         "x: File name too long; check the path": OSError(errno.ENAMETOOLONG, "File name too long"),
         "x: No space left on device; the disk is full; make room": OSError(errno.ENOSPC, "No space left on device"),
         "x: File too large; a file may not grow so large": OSError(errno.EFBIG, "File too large"),

@@ -116,3 +116,12 @@ def test_a_photo_that_needs_too_much_memory_does_not_end_the_batch(place: Path, 
     assert "vast.png needs more memory" in done.stderr
     assert "Traceback" not in done.stderr
     assert (tmp_path / "new" / "small_disp.npy").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited as Linux's shells do")
+def test_too_little_memory_for_the_program_itself_is_one_sentence(place: Path):
+    command = f"ulimit -v 300000; exec {sys.executable} -m cyclopean predict good.png --out new"
+    done = subprocess.run(["bash", "-c", command], cwd=place, capture_output=True, text=True, timeout=200, check=False)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    assert "the program itself needs more memory than is free here, or than a limit allows (ulimit -v)" in done.stderr

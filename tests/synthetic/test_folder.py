@@ -1,6 +1,9 @@
 """A rendered folder reads back as the samples it was made of; a cut run goes on; streamed is the same as written."""
 
 import json
+import multiprocessing
+import os
+import signal
 
 import cv2
 import numpy as np
@@ -58,6 +61,15 @@ def test_a_folder_without_identities_says_what_to_do(tmp_path):
     (tmp_path / "ids" / "000000.png").unlink()
     with pytest.raises(InputError, match="render the folder again"):
         FolderDataset(tmp_path).objects(0)
+
+
+@pytest.mark.slow
+def test_a_killed_process_is_replaced(tmp_path):
+    written = write(RenderJob(("room",), "stereo", 9, 6, SIZE), tmp_path, workers=2)
+    done = [next(written)]
+    os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+    assert sorted([*done, *written]) == list(range(6))
+    assert not multiprocessing.active_children()
 
 
 @pytest.mark.parametrize("rig", ["stereo", "clip"])

@@ -67,6 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stdout.flush()
     except OSError as error:
         code = _unwritable(error)
+    if code == STOPPED and arguments is None:  # a further signal ends the interpreter's end, without a traceback
+        for number in signal.valid_signals():
+            if signal.getsignal(number) is signal.default_int_handler:
+                signal.signal(number, signal.SIG_DFL)
     sys.exit(code)
 
 
