@@ -14,7 +14,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -49,7 +49,7 @@ def ended_children() -> Iterator[Callable[..., None]]:
 
 def in_processes(
     do: Callable[[Input], Result], inputs: Iterable[Input], workers: int, killed: Callable[[Input], Result]
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Yield `do(input)` for each of `inputs`, in any order, computed by so many processes.
 
     `do`, inputs and results are sent between processes. Inputs are taken as processes are free. A process that is
