@@ -19,6 +19,7 @@ from training_parts import Pictures, Tiny, lines, run, sgd, train, weights
 
 from cyclopean.augmentation import mirrored
 from cyclopean.errors import InputError
+from cyclopean.processes import CLEANING
 from cyclopean.sample import Sample, view
 from cyclopean.training import checkpoint
 from cyclopean.training.dataset import SAVED_AS, TrainData, train_data
@@ -402,7 +403,7 @@ def test_processes_that_read_end_with_the_run_whatever_ends_it(tmp_path, error, 
     with pytest.raises(kind, match=sentence) as raised:
         fit(Tiny(), TrainData(Fails(error, workers == 0)), run(tmp_path, workers=workers), sgd, halving, card={})
     for reader in multiprocessing.active_children():
-        reader.join(2)
+        reader.join(CLEANING + 2)
     assert not multiprocessing.active_children(), raised
 
 
