@@ -57,7 +57,7 @@ def open_segmenter(names: Sequence[str], device: torch.device) -> Segmenter:
     if find_spec("transformers") is None:
         raise InputError("segmenters by text need transformers: pip install 'cyclopean[foreign]'.")
     folders = {name: locate(name) for name in names}
-    kinds = {name: _object(folder / CONFIG).get("model_type") for name, folder in folders.items()}
+    kinds: dict[str, Any] = {name: _object(path / CONFIG).get("model_type") for name, path in folders.items()}
     for name, kind in kinds.items():
         if not isinstance(kind, str) or kind not in CLASSES:
             raise InputError(f"{name} is a model of {shortened(kind)}; a segmenter is one of {', '.join(CLASSES)}.")
