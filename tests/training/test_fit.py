@@ -221,6 +221,11 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(tmp_path):
         train(run(tmp_path))
 
 
+def test_a_folder_that_tensorboard_cannot_name_is_refused(tmp_path):
+    with pytest.raises(InputError, match="is not UTF-8, which TensorBoard needs; give another --out"):
+        run(tmp_path / os.fsdecode(b"lauf_\xfc"))
+
+
 def test_nothing_to_resume_is_said(tmp_path):
     with pytest.raises(InputError, match="leave --resume out"):
         train(run(tmp_path, resume=True))
