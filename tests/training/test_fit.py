@@ -6,6 +6,8 @@ import subprocess
 import sys
 import threading
 import time
+import platform
+import resource
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +39,18 @@ def test_it_learns_and_leaves_a_model_a_log_and_a_state(tmp_path):
     assert config["training"]["step"] == 40
     assert (tmp_path / "resume.pt").exists()
     assert list((tmp_path / "tensorboard").iterdir())
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone can be told so")
+def test_memory_of_freed_tensors_is_kept(tmp_path):
+    """Else the system clears it again in every step, page by page."""
+    train(run(tmp_path, steps=1))
+    many = 16 << 20
+    torch.ones(many)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(4):
+        torch.ones(many)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < 4 * many / resource.getpagesize()
 
 
 def test_a_stopped_run_goes_on_bit_equal(tmp_path):

@@ -5,6 +5,7 @@ tensors and the step is saved, and a killed run resumes bit-equal on a CPU with 
 """
 
 import copy
+import ctypes
 import math
 import os
 import platform
@@ -12,6 +13,7 @@ import signal
 import socket
 import threading
 import time
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -40,6 +42,7 @@ TOGETHER = 1.0  # seconds within which signals are one: timeout(1) sends its own
 PATIENCE = 3.0  # seconds in which a second signal is acted on between two calls of torch; then the process is ended
 END = 0  # no signal's number
 
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h: bytes
 Pictures = Callable[[Method, Sample], dict[str, Tensor]]  # name -> RGB in [0,1], 3 h w
 
 
@@ -64,6 +67,8 @@ def fit(  # noqa: PLR0912, PLR0915
     `KeyboardInterrupt` is raised.
     """
     fabric = _fabric(run)
+    if fabric.device.type == "cpu":
+        _keep_freed_memory()
     data_device = _check_first_batch(method, data, run)
     facts = resume_facts(run, data, getattr(schedule, "__name__", ""), card)
     saved = read_state(run, method, facts) if run.resume else None
@@ -169,6 +174,16 @@ def _fabric(run: Run) -> Fabric:
         return Fabric(accelerator=run.accelerator, devices=run.devices, num_nodes=run.nodes, strategy=strategy)
     except (RuntimeError, ValueError) as error:  # a missing accelerator, or more devices than exist
         raise InputError(f"cannot use {run.devices} {run.accelerator} devices: {error}") from error
+
+
+def _keep_freed_memory() -> None:
+    """Let this process keep the memory of tensors that it frees. By default glibc gives large blocks back, and the
+    system clears them page by page in the next step: a fifth of a step's time on a CPU."""
+    if sys.platform == "linux":
+        with suppress(AttributeError):  # another C library than glibc
+            adjust = ctypes.CDLL(None).mallopt
+            adjust(M_MMAP_THRESHOLD, 1 << 30)
+            adjust(M_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
 def _check_first_batch(method: Method, data: TrainData, run: Run) -> torch.device:
