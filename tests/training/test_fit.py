@@ -1,13 +1,13 @@
 import hashlib
 import json
 import os
+import platform
+import resource
 import signal
 import subprocess
 import sys
 import threading
 import time
-import platform
-import resource
 from dataclasses import replace
 from pathlib import Path
 

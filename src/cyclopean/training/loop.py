@@ -11,9 +11,9 @@ import os
 import platform
 import signal
 import socket
+import sys
 import threading
 import time
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
