@@ -16,7 +16,6 @@ from cyclopean.cli.jobs import jobs_for
 from cyclopean.errors import InputError
 from cyclopean.inference import bulk
 from cyclopean.io.manifest import NAME
-from cyclopean.io.remote import Remote
 
 
 def picture(number: int) -> bytes:
@@ -61,7 +60,7 @@ def test_lists_name_what_words_would(tmp_path, monkeypatch):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(picture(0))
     monkeypatch.chdir(tmp_path)
-    text = "one/a.png\r\n\r\n  two \nnowhere.png\ns3://bucket/c.png\nftp://host/d.png\none/a.png\n"
+    text = "# of two folders\none/a.png\r\n\r\n  two \nnowhere.png\ns3://bucket/c.png\nftp://host/d.png\none/a.png\n"
     Path("list.TXT").write_text(text)
     jobs, bad = jobs_for(["list.TXT"], "out")
     assert [(str(job.source), job.stem) for job in jobs] == [

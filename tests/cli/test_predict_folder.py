@@ -101,6 +101,7 @@ def test_wrong_folders_are_refused(tmp_path, capsys, model):
         ((shoot, "--workers", "2", "--out", shoot), "results go to a folder of their own"),
         ((shoot / "a.png", "--workers", "2"), "a folder of their own"),
         ((shoot, "--workers", "2", "--out", "s3://bucket/o"), "results go to folders here"),
+        ((shoot, "--compile", "--out", tmp_path / "o"), "--compile is for torch on a GPU"),
         ((shoot, "--workers", "0", "--out", tmp_path / "o"), "at least 1"),
         ((tmp_path / "empty", "--workers", "2", "--out", tmp_path / "o"), "holds no photos"),
         ((shoot, "--workers", "2", "--out", tmp_path / "o", "--right", shoot / "a.png"), "--right"),

@@ -22,6 +22,7 @@ from cyclopean.inference.folder_pipeline import Input, Predicting, predict_all
 from cyclopean.inference.photo_pipeline import DepthOptions, Models, Written, predict_photo
 from cyclopean.inference.predictor import Predictor, load
 from cyclopean.inference.prefetching import prefetched
+from cyclopean.inference.wrappers import compile_networks
 from cyclopean.io.image import Photo
 from cyclopean.io.result_names import Target
 from cyclopean.methods.monodepth import Monodepth
@@ -245,3 +246,27 @@ def test_layers_of_16_bits_are_near_those_of_32_and_are_stated(tmp_path):
         assert (depth.notes["precision"], "precision" in expected.notes) == (precision, False)
         assert work.fitted_options().settings != whole.fitted_options().settings
     assert replace(whole, precision="float32", batch=4).fitted_options() == whole.fitted_options()
+
+
+@pytest.mark.slow
+def test_compiled_networks_give_the_same_answers(monkeypatch):
+    """By torch's compiler with a back end that needs none of C++: of several sizes, under names that stay."""
+    torch.manual_seed(4)
+    photos = [Photo(torch.rand(1, 3, *size)) for size in ((60, 90), (90, 60), (64, 64))]
+    plain, compiled, graphs = load("general"), load("general"), []
+    names = [*compiled.method.state_dict()]
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    for way in (backend, "aot_eager"):
+        compile_networks(compiled.method, way)
+        for photo in photos:
+            torch.testing.assert_close(compiled(photo).inverse_depth, plain(photo).inverse_depth, rtol=1e-4, atol=1e-6)
+    assert graphs, "it was compiled"
+    assert [*compiled.method.state_dict()] == names
+    with pytest.raises(InputError, match="is for a GPU"):
+        compile_networks(plain.method)
+    work = Predicting("general", DepthOptions())
+    assert replace(work, compile=True).fitted_options() == work.fitted_options()

@@ -102,7 +102,8 @@ def _contained(name: str, bad: dict[str, str]) -> Iterator[None]:
 
 
 def _listed(name: str) -> list[str]:
-    """Return the lines of a list, less empty ones. Raises InputError for a list that is too long."""
+    """Return the lines of a list, less empty ones and those that begin with #. Raises InputError for a list that is too
+    long."""
     if name == "-":
         data = sys.stdin.buffer.read(MOST_TEXT + 1)
         if len(data) > MOST_TEXT:
@@ -114,7 +115,7 @@ def _listed(name: str) -> list[str]:
         text = read_text(Path(name))
     if text.count("\n") > MOST_LISTED:
         raise InputError(f"the list {name} has more than {MOST_LISTED} lines; give it in parts.")
-    lines = [line for line in map(str.strip, text.split("\n")) if line]
+    lines = [line for line in map(str.strip, text.split("\n")) if line and not line.startswith("#")]
     if not lines:
         raise InputError(f"the list {name} is empty; write a path or a URL on each line.")
     return lines

@@ -101,6 +101,9 @@ class Predict:
     case the next ones are read, and results are written, while it runs."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """Of the network's layers; 16 bits are for a GPU, and change depth a little. The sidecar states it."""
+    compile: bool = False
+    """Compile the network first (torch.compile), which takes up to minutes: for long runs on a GPU, with Triton and a C
+    compiler."""
     steady: bool = True
     """Write every frame of a video as predicted: without it, the scale (and the shift, where a model leaves that
     unknown) of each frame's depth is aligned to the frames before."""
@@ -209,6 +212,8 @@ def _checked_names(options: Predict) -> tuple[tuple[str, ...], str]:
             f"--precision {options.precision} is for torch and one look at single photos; leave --backend, --right and "
             "--uncertainty out."
         )
+    if options.compile and (options.device == "cpu" or options.backend != "torch"):
+        raise InputError("--compile is for torch on a GPU: give --device cuda; on the CPU --backend onnxruntime helps.")
     if options.batch < 1:
         raise InputError(f"--batch is {options.batch}; it needs a number of photos, 1 or more.")
     if options.uncertainty < 0 or options.uncertainty == 1:
@@ -237,7 +242,7 @@ def _work(options: Predict, saved: tuple[str, ...], post_process: str) -> "Predi
         options.device, options.via_cube, post_process, named_look(options.look),
         height_width("--size", options.size) if options.size else None,
         None if options.profile is None else Path(options.profile), options.steady, options.overwrite, options.backend,
-        batch=options.batch, precision=options.precision,
+        batch=options.batch, precision=options.precision, compile=options.compile,
     )  # fmt: skip
 
 

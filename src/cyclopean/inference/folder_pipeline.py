@@ -28,7 +28,7 @@ from cyclopean.inference.photo_pipeline import (
 )
 from cyclopean.inference.predictor import Predictor
 from cyclopean.inference.prefetching import prefetched
-from cyclopean.inference.wrappers import POST_PROCESSES, Autocast
+from cyclopean.inference.wrappers import POST_PROCESSES, Autocast, compile_networks
 from cyclopean.io.depthmap import DepthMap
 from cyclopean.io.files import file_hash, is_film, read_json
 from cyclopean.io.remote import Remote, fetched, is_clip
@@ -61,7 +61,7 @@ class Predicting:
     `model` is a name as of `Models`; `size` is (height, width) and `post_process` a name of `POST_PROCESSES`, or "";
     `profile` is the file of a camera profile. `steady`: as of `predict_clip`. `again`: whether what is there is made
     once more. `backend`: as of `load`. `batch`: frames of a clip that go through the network together. `precision`
-    is that of the layers (`Autocast`).
+    is that of the layers (`Autocast`). `compile`: whether networks are compiled (`compile_networks`).
     """
 
     model: str
@@ -77,12 +77,16 @@ class Predicting:
     backend: str = "torch"
     batch: int = 1
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    compile: bool = False
 
     def models(self) -> Models:
         """Return the models, none of them loaded yet."""
 
         def configured(predictor: Predictor) -> Predictor:
             predictor = predictor.resized(self.look, self.size)
+            for one in (predictor, predictor.details) if self.compile else ():
+                if one is not None:
+                    compile_networks(one.method)
             infer = POST_PROCESSES[self.post_process] if self.post_process else predictor.infer
             return replace(predictor, infer=infer if self.precision == "float32" else Autocast(infer, self.precision))
 
@@ -91,7 +95,8 @@ class Predicting:
     def fitted_options(self) -> DepthOptions:
         """Return the options with the profile's metres, and with a hash of all that changes results."""
         what = asdict(self)
-        del what["device"], what["again"], what["backend"], what["batch"], what["options"]["max_megapixels"]
+        del what["device"], what["again"], what["backend"], what["batch"], what["compile"]
+        del what["options"]["max_megapixels"]
         del what["options"]["mend"]  # a folder is not mended by hand
         if self.precision == "float32":  # as results were made when there was no other
             del what["precision"]
