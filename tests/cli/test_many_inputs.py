@@ -72,7 +72,12 @@ def test_lists_name_what_words_would(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"results cannot go beside s3://bucket/c.png"):
         jobs_for(["list.TXT"], None)
     monkeypatch.setattr(module, "MOST_LISTED", 300)
-    for content, why in ((b"\n \n", "is empty"), (picture(0), "holds no text"), (b"x\n" * 301, "in parts")):
+    for content, why in (
+        (b"\n \n", "is empty"),
+        (picture(0), "holds no text"),
+        (b"x\n" * 301, "in parts"),
+        (b"x" * 10_001, "a line of 10001 characters"),
+    ):
         Path("list.txt").write_bytes(content)
         jobs, bad = jobs_for(["list.txt", "two/b.png"], "out")
         assert (len(jobs), why in bad["list.txt"]) == (1, True)

@@ -263,7 +263,7 @@ def test_out_names_the_results(tmp_path: Path, capsys: pytest.CaptureFixture[str
         ((folder, "--out", out / "x.png"), "x.png names one file, and there are 2 inputs"),
         ((photo, "--out", out / "x.jpg"), "ends in .jpg, which is not written of a.png; end it in .npy"),
         ((photo, "--out", folder / "a.npy", "--overwrite"), "a.png, an input; give another --out"),
-        ((folder, "--out", out / "x.png", "--workers", "2"), "are for one folder whose results go to another"),
+        ((folder, "--out", out / "x.png", "--workers", "2"), "results go to a folder of their own"),
     ):
         picture(folder / "b.jpg")
         code, _, err = here(capsys, "predict", "--model", model, *bad)

@@ -20,6 +20,7 @@ from cyclopean.stereoscopy import LAYOUTS
 READ = (*PHOTOS, *RAWS, *CLIPS)
 LIST = ".txt"  # the suffix of a list of inputs
 MOST_LISTED = 2_000_000  # lines of a list: a job takes a kilobyte
+LONGEST = 10_000  # characters of a line
 MOST_NAMED = 20  # inputs that share their names
 
 Source = Path | Remote
@@ -79,9 +80,9 @@ def jobs_for(names: Sequence[str], out: str | None) -> tuple[list[Job], dict[str
         raise InputError(f"--out {named} names one file, and there are {len(inputs) + len(bad)} inputs; give a folder.")
     else:
         jobs = [Job(source, named.parent, named.stem, "_disp") for source in inputs.values()]
-    good = []
+    good, folders = [], {place.parent for place in inputs if isinstance(place, Path)}
     for job in jobs:
-        results = map(job.target().path, RESULTS)
+        results = map(job.target().path, RESULTS) if resolved(job.folder) in folders else ()
         taken = next((result for result in results if _where(result, resolved) in inputs), None)
         if taken is None:
             good.append(job)
@@ -118,6 +119,8 @@ def _listed(name: str) -> list[str]:
     lines = [line for line in map(str.strip, text.split("\n")) if line and not line.startswith("#")]
     if not lines:
         raise InputError(f"the list {name} is empty; write a path or a URL on each line.")
+    if (longest := max(map(len, lines))) > LONGEST:
+        raise InputError(f"the list {name} has a line of {longest} characters; write a path or a URL on each line.")
     return lines
 
 
