@@ -55,29 +55,54 @@ def photos(overlapped: bool, backend: str, _: str) -> Work:
     return work
 
 
-def clip(overlapped: bool, backend: str, _: str) -> Work:
+def film() -> Path:
+    """Return a film of a folder of its own."""
     from fractions import Fraction
 
+    import cyclopean
+    from cyclopean.io.image import resize
+    from cyclopean.io.video_writing import write_timed
+
+    place, picture = folder(1), Fraction(1, 30)
+    image = resize(cyclopean.read_photo(place / "0000.jpg").image, FILM)
+    frames = ((image.roll(4 * k, -1), k * picture, picture) for k in range(FRAMES))
+    write_timed(place / "walk.mp4", frames, 1 / picture, picture / 1000)
+    return place / "walk.mp4"
+
+
+def clip(overlapped: bool, backend: str, _: str) -> Work:
     import torch
 
     import cyclopean
     from cyclopean.inference import clip_pipeline
     from cyclopean.inference.prefetching import prefetched
-    from cyclopean.io.image import resize
     from cyclopean.io.result_names import Target
-    from cyclopean.io.video_writing import write_timed
 
     torch.set_num_threads(2)
-    place, picture = folder(1), Fraction(1, 30)
-    image = resize(cyclopean.read_photo(place / "0000.jpg").image, FILM)
-    frames = ((image.roll(4 * k, -1), k * picture, picture) for k in range(FRAMES))
-    write_timed(place / "walk.mp4", frames, 1 / picture, picture / 1000)
-    predictor = cyclopean.load("general", backend=backend)
+    source, predictor = film(), cyclopean.load("general", backend=backend)
 
     def work() -> None:
         clip_pipeline.prefetched = prefetched if overlapped else lambda items, _most: (one for one in items)
-        target = Target(place / "out", "walk", overwrite=True)
-        clip_pipeline.predict_clip(place / "walk.mp4", target, predictor)
+        clip_pipeline.predict_clip(source, Target(source.parent / "out", "walk", overwrite=True), predictor)
+
+    return work
+
+
+def refocused_clip(together: bool, backend: str, _: str) -> Work:
+    import torch
+
+    import cyclopean
+    from cyclopean.defocus.video import Keyframe
+    from cyclopean.inference import clip as refocusing
+    from cyclopean.inference.prefetching import overlapped, prefetched
+
+    torch.set_num_threads(2)
+    source, predictor = film(), cyclopean.load("general", backend=backend)
+
+    def work() -> None:
+        refocusing.prefetched = prefetched if together else lambda items, _most: (one for one in items)
+        refocusing.overlapped = overlapped if together else lambda change: change
+        refocusing.refocus_clip(source, source.with_name("sharp.mp4"), [Keyframe(0.0, (0.5, 0.5))], predictor)
 
     return work
 
@@ -101,9 +126,12 @@ PAIRS = {
         )
         for backend in ("torch", "onnxruntime")
     },
-    f"{FRAMES} frames of 1280x720, torch: overlapped": Pair(
-        partial(clip, False, "torch"), partial(clip, True, "torch"), FRAMES, "frames", repeat=3, devices=("cpu",)
-    ),
+    **{
+        f"{FRAMES} frames of 1280x720, torch{what}: overlapped": Pair(
+            partial(work, False, "torch"), partial(work, True, "torch"), FRAMES, "frames", repeat=3, devices=("cpu",)
+        )
+        for what, work in (("", clip), (", refocused", refocused_clip))
+    },
     **{
         f"{count} photo{'s' * (count > 1)} of 1 MP, one process of 2 threads: {' '.join(flags)}": Pair(
             partial(processes, count, 2, ()), partial(processes, count, 1, flags), count, "images", 1, devices=("cpu",)

@@ -31,11 +31,12 @@ def test_predict_and_refocus_name_their_files(model, tmp_path, capsys):
     out = ("--out", tmp_path / "out", "--model", model)
     code, said, err = here(capsys, "predict", photo, bad, *out, "--output", "json")
     good, wrong = objects(said)
-    assert (code, good["source"]) == (2, photo)
+    assert (code, good["source"], good["state"]) == (2, photo, "done")
     names = {"a_disp.npy", "a_disp.png", "a_disp.json"}
     assert {name.rpartition("/")[2] for name in good["files"]} == names
     assert "b.png" in wrong["error"]
-    assert f"skipped: {wrong['error']}" in err
+    assert (wrong["source"], wrong["state"]) == (str(bad), "failed")
+    assert f"failed: {wrong['error']}" in err
     assert "1 done" in err
     folder = tmp_path / "photos"
     folder.mkdir()

@@ -107,8 +107,8 @@ def test_a_batch_with_bad_files_goes_on(tmp_path: Path, model: str) -> None:
     done = shell("predict", photos, tmp_path / "gone.jpg", "--out", out, "--model", model)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
-    assert done.stdout == f"1 done, results in {out}; 6 skipped.\n"
-    sentences = [line for line in done.stderr.splitlines() if line.startswith("cyclopean predict: skipped: ")]
+    assert done.stdout == f"1 done, results in {out}; 6 failed.\n"
+    sentences = [line for line in done.stderr.splitlines() if line.startswith("cyclopean predict: failed: ")]
     assert len(sentences) == 6
     for name, words in {
         "text.png": "is not a picture",
@@ -133,9 +133,9 @@ def test_a_batch_through_a_cube_skips_what_is_no_panorama(
     assert code == 2
     assert out.startswith("1 done")
     assert names(tmp_path / "out") == {"whole_disp.npy", "whole_disp.png", "whole_disp.json"}
-    assert "skipped: narrow.png is 125x64 and not recognised as a panorama" in err
+    assert "failed: narrow.png is 125x64 and not recognised as a panorama" in err
     assert "resize it to 128x64" in err
-    assert "skipped: photo.png is 60x40" in err
+    assert "failed: photo.png is 60x40" in err
 
 
 def test_no_heavy_library_is_loaded(tmp_path: Path, model: str) -> None:
@@ -269,7 +269,7 @@ def test_out_names_the_results(tmp_path: Path, capsys: pytest.CaptureFixture[str
         ((folder, "--out", out / "x.png"), "x.png names one file, and there are 2 inputs"),
         ((photo, "--out", out / "x.jpg"), "ends in .jpg, which is not written of a.png; end it in .npy"),
         ((photo, "--out", folder / "a.npy", "--overwrite"), "a.png, an input; give another --out"),
-        ((folder, "--out", out / "x.png", "--workers", "2"), "are for one folder whose results go to another"),
+        ((folder, "--out", out / "x.png", "--workers", "2"), "results go to a folder of their own"),
     ):
         picture(folder / "b.jpg")
         code, _, err = here(capsys, "predict", "--model", model, *bad)

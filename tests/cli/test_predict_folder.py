@@ -21,6 +21,7 @@ from cyclopean.errors import InputError
 from cyclopean.inference import bulk
 from cyclopean.inference.folder_pipeline import Input, Predicting
 from cyclopean.inference.photo_pipeline import DepthOptions
+from cyclopean.io.manifest import NAME
 from cyclopean.io.result_names import Target
 from slow_work import Deadly, Slow
 
@@ -43,11 +44,12 @@ def test_a_folder_by_two_processes(tmp_path, capsys, model):
     words = ("predict", shoot, "--model", model, "--save", "npz")
     assert here(capsys, *words, "--out", alone)[0] == 2
     code, said, error = here(capsys, *words, "--out", out, "--workers", "2")
-    assert (code, said.strip()) == (2, f"5 done, results in {out}; 1 skipped.")
-    assert "skipped: " in error
+    assert (code, said.strip()) == (2, f"5 done, results in {out}; 1 failed.")
+    assert "failed: " in error
     assert "e.jpg" in error
     assert "1 .txt" in error
-    made = sorted(path.name for path in out.iterdir())
+    assert {json.loads(line)["state"] for line in (out / NAME).read_text().splitlines()} == {"done", "failed"}
+    made = sorted(path.name for path in out.iterdir() if path.name != NAME)
     assert made == sorted(path.name for path in alone.iterdir())
     assert {"c_jpg_disp.npy", "c_png_disp.npy", "a_disp.npz"} <= set(made)
     for name in made:
@@ -60,9 +62,9 @@ def test_a_folder_by_two_processes(tmp_path, capsys, model):
         json.dumps(json.loads((out / "d_disp.json").read_text()) | {"model": {"name": "x", "sha256": "0"}})
     )
     code, said, _ = here(capsys, *words, "--out", out, "--workers", "2")
-    assert (code, said.strip()) == (2, f"4 done and 2 before, results in {out}; 1 skipped.")
+    assert (code, said.strip()) == (2, f"4 done and 2 skipped (done before), results in {out}; 1 failed.")
     changed = {path.name.split("_disp")[0] for path in out.iterdir() if path.stat().st_mtime_ns != times.get(path.name)}
-    assert changed == {"a", "b", "d", "x"}
+    assert changed - {NAME} == {"a", "b", "d", "x"}
 
 
 def test_what_is_there_counts_by_settings_and_content(tmp_path, model):
@@ -70,33 +72,38 @@ def test_what_is_there_counts_by_settings_and_content(tmp_path, model):
     source = pictures(tmp_path / "in", "a.png") / "a.png"
     one = Input(source, Target(tmp_path / "out", "a"))
     plain = Predicting(str(model), DepthOptions())
-    assert plain.load()(one) is not None
-    assert plain.load()(one) is None
+    assert not plain.load()(one).skipped
+    there = plain.load()(one)
+    assert (there.skipped, {path.name for path in there.paths}) == (
+        True,
+        {f"a_disp.{s}" for s in ("npy", "png", "json")},
+    )
     for other in (
         Predicting(str(model), DepthOptions(), again=True),
         Predicting(str(model), DepthOptions(), post_process="monodepth"),
         Predicting(str(model), DepthOptions(), size=(64, 64)),
         Predicting(str(model), DepthOptions(save=("exr",))),
     ):
-        assert other.load()(one) is not None
-        assert other.load()(one) is None or other.again
-    assert plain.load()(one) is not None
+        assert not other.load()(one).skipped
+        assert other.load()(one).skipped != other.again
+    assert not plain.load()(one).skipped
     shutil.copy(pictures(tmp_path / "other", "a.png", "b.png") / "b.png", source)
-    assert plain.load()(one) is not None
+    assert not plain.load()(one).skipped
     shutil.copytree(model, tmp_path / "elsewhere")  # the same weights under another name
-    assert Predicting(str(tmp_path / "elsewhere"), DepthOptions()).load()(one) is not None  # another --model
+    assert not Predicting(str(tmp_path / "elsewhere"), DepthOptions()).load()(one).skipped  # another --model
     (tmp_path / "out" / "a_disp.json").write_text("{")
-    assert plain.load()(one) is not None
+    assert not plain.load()(one).skipped
 
 
 def test_wrong_folders_are_refused(tmp_path, capsys, model):
     shoot = pictures(tmp_path / "shoot", "a.png")
     (tmp_path / "empty").mkdir()
     for words, why in (
-        ((shoot, "--workers", "2"), "results go to another"),
-        ((shoot, "--workers", "2", "--out", shoot), "results go to another"),
-        ((shoot / "a.png", "--workers", "2", "--out", tmp_path / "o"), "one folder"),
-        ((shoot, shoot, "--cluster", "auto", "--out", tmp_path / "o"), "one folder"),
+        ((shoot, "--workers", "2"), "results go to a folder of their own"),
+        ((shoot, "--workers", "2", "--out", shoot), "results go to a folder of their own"),
+        ((shoot / "a.png", "--workers", "2"), "a folder of their own"),
+        ((shoot, "--workers", "2", "--out", "s3://bucket/o"), "results go to folders here"),
+        ((shoot, "--compile", "--out", tmp_path / "o"), "--compile is for torch on a GPU"),
         ((shoot, "--workers", "0", "--out", tmp_path / "o"), "at least 1"),
         ((tmp_path / "empty", "--workers", "2", "--out", tmp_path / "o"), "holds no photos"),
         ((shoot, "--workers", "2", "--out", tmp_path / "o", "--right", shoot / "a.png"), "--right"),
@@ -178,13 +185,13 @@ def photos_and_a_kill(tmp_path: Path, capsys, model: Path, *flags: str) -> None:
         code, said, error = here(capsys, "predict", shoot, "--model", model, "--out", out, "--workers", "2", *flags)
         if killing is not None:
             killing.result()
-    done = re.fullmatch(r"(\d+) done(?: and (\d) before)?, results in .*; 0 skipped.", said.strip())
+    done = re.fullmatch(r"(\d+) done(?: and (\d) skipped \(done before\))?, results in .*; 0 failed.", said.strip())
     assert code == 0, error
     assert done
     assert sum(map(int, filter(None, done.groups()))) == 20  # what the dead one had just written is there before
     assert len(list(out.glob("*_disp.npy"))) == 20
     code, said, _ = here(capsys, "predict", shoot, "--model", model, "--out", out, "--workers", "2", *flags)
-    assert (code, said.strip()) == (0, f"0 done and 20 before, results in {out}; 0 skipped.")
+    assert (code, said.strip()) == (0, f"0 done and 20 skipped (done before), results in {out}; 0 failed.")
 
 
 @pytest.mark.slow

@@ -18,8 +18,9 @@ from safetensors.torch import load_file, save
 
 from commands import here
 from cyclopean.data import open_dataset
-from cyclopean.data.shards import ABOUT, INDEX, REMOTE, pack, shard_name, unpack
+from cyclopean.data.shards import ABOUT, INDEX, pack, shard_name, unpack
 from cyclopean.errors import InputError
+from cyclopean.io.remote import SCHEMES
 from cyclopean.sample import Sample, map_tensors
 from cyclopean.synthetic.folder import RenderJob, write
 from cyclopean.training.rig import common_rig
@@ -162,7 +163,7 @@ def test_strangers_shards_are_refused_in_a_sentence(packed, tmp_path):
         if reason != "s3fs" or not _installed("s3fs"):
             with pytest.raises(InputError, match=reason):
                 open_dataset(f"shards:{place}")
-    assert "file" not in REMOTE
+    assert "file" not in SCHEMES
 
 
 def _installed(name: str) -> bool:

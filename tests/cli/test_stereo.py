@@ -83,7 +83,7 @@ def test_a_folder_goes_on_where_it_was_cut(photo: Path, model: str, capsys: pyte
     (folder / "bad.jpg").write_bytes(b"no picture")
     words = ("stereo", folder, "--model", model)
     for more, said in (
-        ((), "2 done"), ((), "0 done and 2 before"), (("--parallax", "3"), "2 done"),
+        ((), "2 done"), ((), "0 done and 2 skipped (done before)"), (("--parallax", "3"), "2 done"),
         (("--parallax", "3", "--overwrite"), "2 done"),
     ):  # fmt: skip
         code, printed, err = here(capsys, *words, "--out", out, *more)
@@ -92,7 +92,7 @@ def test_a_folder_goes_on_where_it_was_cut(photo: Path, model: str, capsys: pyte
         *("photo_sbs.jpg", "photo_stereo.json", "other_sbs.png", "other_stereo.json")
     }
     (folder / "bad.jpg").unlink()
-    for count in ("2 done", "0 done and 2 before"):
+    for count in ("2 done", "0 done and 2 skipped (done before)"):
         code, printed, err = here(capsys, *words)  # results beside the photos
         assert (code, count in printed) == (0, True), err
     before = (out / "photo_sbs.jpg").read_bytes()
@@ -102,7 +102,7 @@ def test_a_folder_goes_on_where_it_was_cut(photo: Path, model: str, capsys: pyte
     assert (code, "photo_2_sbs.jpg" in printed, "--overwrite" in err) == (0, True, True)
     assert (out / "photo_2_sbs.jpg").read_bytes() == before
     code, printed, err = here(capsys, "stereo", photo, "--model", model, "--out", folder, "--resume")
-    assert "0 done and 1 before" in printed
+    assert "0 done and 1 skipped (done before)" in printed
 
 
 def test_clips_keep_their_sound_and_times(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,7 +122,7 @@ def test_clips_keep_their_sound_and_times(tmp_path: Path, model: str, capsys: py
     code, printed, _ = here(
         capsys, "stereo", tmp_path / "a.mp4", "--model", model, "--save", "sbs,half-sbs,anaglyph", "--resume"
     )
-    assert (code, "0 done and 1 before" in printed) == (0, True)
+    assert (code, "0 done and 1 skipped (done before)" in printed) == (0, True)
 
 
 def test_bad_input_is_one_sentence(photo: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:

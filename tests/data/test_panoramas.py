@@ -201,6 +201,17 @@ def test_masks_of_plain_panoramas_say_what_is_valid(tmp_path):
     assert data[1].depth.isnan().all()
 
 
+def test_a_list_of_plain_panoramas_names_those_that_count(tmp_path):
+    root, listed = trees.panoramas(tmp_path / "set"), tmp_path / "list.txt"
+    listed.write_text("# rooms\nkitchen/a.png\n")
+    data = open_dataset(f"panoramas:{root}:split={listed}")
+    assert [data[n].name[0] for n in range(len(data))] == ["kitchen/a"]
+    for line in ("../set/b.png", str(root / "b.png")):
+        listed.write_text(f"b.png\n{line}\n")
+        with pytest.raises(InputError, match=r"list.txt, line 2 is .*; it needs a path below"):
+            open_dataset(f"panoramas:{root}:split={listed}")
+
+
 def test_panoramas_of_high_dynamic_range_are_read_as_for_predict(tmp_path):
     from cyclopean.data.base import usable_items
     from cyclopean.io.image import read_photo

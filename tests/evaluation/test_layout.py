@@ -109,6 +109,8 @@ def test_the_data_hash_follows_what_was_judged():
     again = results()[0]
     assert again.data_hash() == at80.data_hash()
     assert replace(at80, images=at80.images[:8]).data_hash() != at80.data_hash()
+    images = tuple(replace(one, image=f"stra\udcdfe {one.image}") for one in at80.images)  # names outside UTF-8
+    assert len(replace(at80, images=images).data_hash()) == 12
     failed = replace(at80, counts=replace(at80.counts, failed={}))
     assert failed.data_hash() != at80.data_hash()
 

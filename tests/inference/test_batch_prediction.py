@@ -1,5 +1,7 @@
 """Many photos at a time: reading, network and writing overlap, photos of one size share a pass, memory stays."""
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +24,7 @@ from cyclopean.inference.folder_pipeline import Input, Predicting, predict_all
 from cyclopean.inference.photo_pipeline import DepthOptions, Models, Written, predict_photo
 from cyclopean.inference.predictor import Predictor, load
 from cyclopean.inference.prefetching import prefetched
+from cyclopean.inference.wrappers import compile_networks
 from cyclopean.io.image import Photo
 from cyclopean.io.result_names import Target
 from cyclopean.methods.monodepth import Monodepth
@@ -245,3 +248,39 @@ def test_layers_of_16_bits_are_near_those_of_32_and_are_stated(tmp_path):
         assert (depth.notes["precision"], "precision" in expected.notes) == (precision, False)
         assert work.fitted_options().settings != whole.fitted_options().settings
     assert replace(whole, precision="float32", batch=4).fitted_options() == whole.fitted_options()
+
+
+COMPILED = """
+import torch
+from cyclopean.inference.predictor import load
+from cyclopean.inference.wrappers import compile_networks
+from cyclopean.io.image import Photo
+
+torch.manual_seed(4)
+photos = [Photo(torch.rand(1, 3, *size)) for size in ((60, 90), (90, 60))]
+plain, graphs = load("general"), []
+
+def backend(graph, inputs):
+    graphs.append(graph)
+    return graph.forward
+
+compiled = load("general")
+names = [*compiled.method.state_dict()]
+compile_networks(compiled.method, backend)
+for photo in photos:
+    torch.testing.assert_close(compiled(photo).inverse_depth, plain(photo).inverse_depth, rtol=1e-4, atol=1e-6)
+assert [*compiled.method.state_dict()] == names
+assert graphs
+"""
+
+
+@pytest.mark.slow
+def test_compiled_networks_give_the_same_answers():
+    """By torch's compiler with a back end that runs its graphs as they are, for two sizes; names of weights stay. In a
+    process of its own, since the compiler does not see through the checks of shapes that tests have."""
+    done = subprocess.run([sys.executable, "-c", COMPILED], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with pytest.raises(InputError, match="is for a GPU"):
+        compile_networks(load("general").method)
+    work = Predicting("general", DepthOptions())
+    assert replace(work, compile=True).fitted_options() == work.fitted_options()

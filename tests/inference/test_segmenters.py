@@ -89,7 +89,10 @@ def test_what_is_no_segmenter_is_one_sentence_and_nothing_is_reached(folders, tm
     reached = []
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *a, **k: reached.append(a))
     monkeypatch.setattr("socket.getaddrinfo", lambda *a, **k: reached.append(a) or [])
-    pickle, bare, other = (shutil.copytree(folders["clipseg"], tmp_path / name) for name in ("pickle", "bare", "other"))
+    kinds = ("pickle", "bare", "other", "list", "shown")
+    pickle, bare, other, listed, shown = (shutil.copytree(folders["clipseg"], tmp_path / name) for name in kinds)
+    (listed / "config.json").write_text('["model_type"]')
+    (shown / "preprocessor_config.json").write_text("[1]")
     (pickle / "model.safetensors").rename(pickle / "pytorch_model.bin")
     (bare / "preprocessor_config.json").unlink()
     (other / "config.json").write_text(json.dumps({"model_type": "dpt"}))
@@ -100,6 +103,8 @@ def test_what_is_no_segmenter_is_one_sentence_and_nothing_is_reached(folders, tm
         ([str(pickle)], "can run code and are not read"),
         ([str(bare)], "has no preprocessor_config.json"),
         ([str(other)], "is a model of dpt; a segmenter is one of"),
+        ([str(listed)], r"config\.json is not an object; copy the model folder again"),
+        ([str(shown)], r"preprocessor_config\.json is not an object; copy the model folder again"),
         ([f"{here}/nothing"], "there is no model folder"),
     ):
         with pytest.raises(InputError, match=sentence):

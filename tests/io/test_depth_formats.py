@@ -1,6 +1,7 @@
 """Depth in files of every format, ours and those of other programs."""
 
 import json
+import os
 import struct
 import time
 import zipfile
@@ -60,6 +61,15 @@ def test_every_file_comes_back(tmp_path: Path, suffix: str, kind: str) -> None:
     difference = (again.inverse_depth - depth.inverse_depth)[depth.valid].abs().max()
     assert float(difference) <= tolerance
     assert {p.name for p in tmp_path.iterdir()} == {"a.b_disp.json", f"a.b_disp{suffix}"}
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_names_outside_utf_8_are_names(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / os.fsdecode(b"n\xe4he" + suffix.encode())
+    depth = from_numbers(torch.arange(12.0).reshape(1, 1, 3, 4), "disparity")
+    depth.save(path)
+    assert path.exists()
+    assert float((read_depth(path).inverse_depth - depth.inverse_depth).abs().max()) < 1e-3
 
 
 def test_exr_and_pfm_are_what_other_programs_expect(tmp_path: Path) -> None:

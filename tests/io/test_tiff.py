@@ -28,6 +28,8 @@ KINDS = {  # name -> samples, what is to be seen, how they are stored
         SCENE[..., :1] / 2 + 0.5,
         {"photometric": "minisblack", "extrasamples": [2]},
     ),
+    "bands": (SCENE, SCENE, {"photometric": "minisblack", "extrasamples": [0, 0]}),  # as programs for maps write RGB
+    "bands, alpha": ((SCENE, 0.5), SCENE / 2 + 0.5, {"photometric": "minisblack", "extrasamples": [0, 0, 2]}),
     "inks": ((1 - SCENE, 0.2), SCENE * 0.8, {"photometric": "separated"}),
 }
 
@@ -151,6 +153,15 @@ def test_what_a_tiff_stores_is_the_reason_why_it_is_not_read(tmp_path: Path) -> 
                 read_photo(path)
     tifffile.imwrite(path, np.zeros((H, W, 12), np.uint16), photometric="minisblack", planarconfig="contig")
     with pytest.raises(InputError, match="has 12 channels"):
+        read_photo(path)
+    four = np.zeros((H, W, 4), np.uint16)  # red, green, blue and infrared, or blue first
+    tifffile.imwrite(path, four, photometric="minisblack", planarconfig="contig", extrasamples=[0, 0, 0])
+    with pytest.raises(InputError, match="has 4 channels and does not say which are red, green and blue"):
+        read_photo(path)
+    tifffile.imwrite(path, stored(SCENE, 8), photometric="rgb", metadata=None)
+    packed = path.read_bytes().replace(struct.pack("<HHII", 259, 3, 1, 1), struct.pack("<HHII", 259, 3, 1, 50001))
+    path.write_bytes(packed)
+    with pytest.raises(InputError, match=r"compressed in a way \(number 50001\) that is not supported"):
         read_photo(path)
     tifffile.imwrite(path, stored(SCENE, 16), photometric="rgb", metadata=None)
     whole = path.read_bytes()

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from clips import write_video
-from cyclopean.io.video import Still, decoded, describe, frames, opened, still_at, stills
+from cyclopean.io.video import Still, decoded, describe, frames, greys, opened, still_at, stills
 from cyclopean.io.video_frames import Orientation, cropped, size_of, upright
 from cyclopean.io.video_seeking import frames_at, index_of
 from cyclopean.io.video_writing import rewrite, write_timed
@@ -319,6 +319,9 @@ def test_shapes_of_pixels_and_odd_sizes(tmp_path: Path) -> None:
         clip.aspect,
     )
     assert (describe(tmp_path / "d.mp4").aspect, describe(tmp_path / "d.mp4").size) == (clip.aspect, clip.size)
+    encode(tmp_path / "e.mp4", [quarters()] * 3, **{"x264-params": "sar=1/60"})  # a mistake, by all ways to frames
+    assert describe(tmp_path / "e.mp4").aspect == 1
+    assert next(greys(tmp_path / "e.mp4", 99)).shape == (48, 64)
     encode(tmp_path / "odd.mkv", [quarters(47, 63)] * 3, "ffv1", "yuv444p")
     odd = describe(tmp_path / "odd.mkv")
     assert any("63x47" in remark and "64x48" in remark for remark in odd.remarks_on_writing)

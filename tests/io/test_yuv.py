@@ -105,3 +105,11 @@ def test_frames_of_other_layouts_are_those_of_their_planes() -> None:
     for plane, channel in zip(deep.planes, (1, 2, 0), strict=True):
         plane.update((rgb[..., channel] * 1023).round().astype("<u2").tobytes())
     assert np.abs(seen(deep) - rgb).max() < 1.1 / 1023
+
+
+def test_numbers_beyond_their_bits_are_the_largest() -> None:
+    """Raw films of 10 bits keep them in 16, and nothing forbids larger numbers there."""
+    luma, chroma = np.full((4, 4), 60000, np.uint16), np.full((2, 2), 60000, np.uint16)
+    most = [np.full_like(plane, 1023) for plane in (luma, chroma, chroma)]
+    coding = yuv.YuvCoding(1, False, 10)
+    assert np.array_equal(yuv.to_rgb([luma, chroma, chroma], coding)[2], yuv.to_rgb(most, coding)[2])

@@ -2,6 +2,8 @@ import hashlib
 import json
 import multiprocessing
 import os
+import platform
+import resource
 import signal
 import subprocess
 import sys
@@ -39,6 +41,18 @@ def test_it_learns_and_leaves_a_model_a_log_and_a_state(tmp_path):
     assert config["training"]["step"] == 40
     assert (tmp_path / "resume.pt").exists()
     assert list((tmp_path / "tensorboard").iterdir())
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone can be told so")
+def test_memory_of_freed_tensors_is_kept(tmp_path):
+    """Else the system clears it again in every step, page by page."""
+    train(run(tmp_path, steps=1))
+    many = 16 << 20
+    torch.ones(many)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(4):
+        torch.ones(many)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < 4 * many / resource.getpagesize()
 
 
 def test_a_stopped_run_goes_on_bit_equal(tmp_path):
@@ -221,6 +235,11 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(tmp_path):
     train(run(tmp_path))
     with pytest.raises(InputError, match="add --resume"):
         train(run(tmp_path))
+
+
+def test_a_folder_that_tensorboard_cannot_name_is_refused(tmp_path):
+    with pytest.raises(InputError, match="is not UTF-8, which TensorBoard needs; give another --out"):
+        run(tmp_path / os.fsdecode(b"lauf_\xfc"))
 
 
 def test_nothing_to_resume_is_said(tmp_path):

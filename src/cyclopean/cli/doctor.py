@@ -46,7 +46,8 @@ EXTRAS = {
     "foreign": "depth models of others, from the Hub or a folder (docs/models.md)",
     "export": "models as ONNX files (docs/export.md)",
     "fast": "models in onnxruntime: --backend onnxruntime, ONNX files of others",
-    "cluster": "labels and masks of panoramas by a Ray cluster",
+    "remote": "photos and shards at http:// and s3:// (docs/shell.md)",
+    "cluster": "depth, labels and masks of very many inputs by a Ray cluster",
     "bench": "benches that train, with pictures of their runs",
     "dev": "tests, style and type checks of this project",
 }

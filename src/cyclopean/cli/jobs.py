@@ -1,30 +1,39 @@
 """The jobs of a command, one for each input: folders opened up, and a name for the results of each."""
 
-import itertools
 import os
+import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from cyclopean.cli.output import remark
 from cyclopean.cli.parsing import named_file
 from cyclopean.errors import InputError, contained
-from cyclopean.io.files import CLIPS, PHOTOS, RAWS, printable, refuse_unreadable
+from cyclopean.io.files import CLIPS, MOST_TEXT, PHOTOS, RAWS, printable, read_text, refuse_unreadable, text_of
+from cyclopean.io.remote import Remote, files_in, is_url, remote
 from cyclopean.io.result_names import Target
 from cyclopean.stereoscopy import LAYOUTS
 
 READ = (*PHOTOS, *RAWS, *CLIPS)
+LIST = ".txt"  # the suffix of a list of inputs
+MOST_LISTED = 2_000_000  # lines of a list: a job takes a kilobyte
+LONGEST = 10_000  # characters of a line
+MOST_NAMED = 20  # inputs that share their names
+
+Source = Path | Remote
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Job:
     """An input, the folder for its results, and what their names begin with: the input's name up to its last dot.
 
     `implied` as of `Target`.
     """
 
-    source: Path
+    source: Source
     folder: Path
     stem: str
     implied: str = ""
@@ -34,44 +43,103 @@ class Job:
         return Target(self.folder, self.stem, overwrite, self.implied)
 
 
-def jobs_for(names: Sequence[str], out: str | None) -> tuple[list[Job], list[str]]:
-    """Return a job for each file in `names` and in the folders among them, and a sentence for each that leads nowhere.
+def jobs_for(names: Sequence[str], out: str | None) -> tuple[list[Job], dict[str, str]]:
+    """Return a job for each file in `names` and in the folders and lists among them, and for each that leads nowhere a
+    sentence by its name.
 
-    Results go to `out`, or beside their input. If `out` names a file (`named_file`), InputError is raised for more than
-    one input. Inputs whose results would have one name are told apart by their
-    suffixes (`IMG_1_heic`, `IMG_1_mov`), and by their folders or numbers where that is not enough. An input that the
-    result of another would overwrite takes no part. One that is reached by several ways, as through a link to its
-    folder, is done once.
+    A name is a path or a URL; a folder at a URL ends in /. A list is a .txt file, or - for the standard input, with one
+    such name on each line. Results go to `out`, or beside their input. If `out` names a file (`named_file`), InputError
+    is raised for more than one input, and without `out` for a URL. Inputs whose results would have one name are told
+    apart by their suffixes (`IMG_1_heic`, `IMG_1_mov`), and by their folders or numbers where that is not enough. An
+    input that the result of another would overwrite takes no part. One that is reached by several ways, as through a
+    link to its folder, is done once.
     """
-    sources: list[Path] = []
-    bad: list[str] = []
-    for path in map(Path, names):
-        with contained(printable(path), bad):
-            if path.is_dir():
-                sources += _in_folder(path, bad)
-            else:
-                refuse_unreadable(path)
-                sources.append(path)
-    inputs: dict[Path, Path] = {}
+    resolved = cache(Path.resolve)  # of folders, which are far fewer than their files
+    sources: list[Source] = []
+    bad: dict[str, str] = {}
+    for name in names:
+        lines = [name]
+        if name == "-" or (name.lower().endswith(LIST) and not is_url(name) and not Path(name).is_dir()):
+            with _contained(name, bad):
+                lines = _listed(name)
+        for line in lines if name not in bad else ():
+            with _contained(line, bad):
+                sources += _named(line, bad)
+    inputs: dict[Source, Source] = {}
     for source in _without_results(sources):
-        inputs.setdefault(_where(source), source)
+        inputs.setdefault(_where(source, resolved), source)
     named = named_file(out)
+    if out is None and (far := next((source for source in inputs if isinstance(source, Remote)), None)):
+        raise InputError(f"results cannot go beside {far}; name a folder here for them: --out DIR.")
     if named is None:
-        folders = ((source, source.parent if out is None else Path(out)) for source in inputs.values())
-        jobs = _told_apart([Job(source, folder, source.stem) for source, folder in folders])
+        jobs = _told_apart(
+            [Job(source, Path(source.parent if out is None else out), source.stem) for source in inputs.values()],
+            resolved,
+        )
     elif len(inputs) + len(bad) > 1:
         raise InputError(f"--out {named} names one file, and there are {len(inputs) + len(bad)} inputs; give a folder.")
     else:
         jobs = [Job(source, named.parent, named.stem, "_disp") for source in inputs.values()]
-    good = []
+    good, folders = [], {place.parent for place in inputs if isinstance(place, Path)}
     for job in jobs:
-        results = map(job.target().path, RESULTS)
-        taken = next((result for result in results if _where(result) in inputs), None)
+        results = map(job.target().path, RESULTS) if resolved(job.folder) in folders else ()
+        taken = next((result for result in results if _where(result, resolved) in inputs), None)
         if taken is None:
             good.append(job)
         else:
-            bad.append(f"the result of {job.source} would overwrite {taken}, an input; give another --out.")
+            sentence = f"the result of {job.source} would overwrite {taken}, an input; give another --out."
+            bad[str(job.source)] = sentence
     return good, bad
+
+
+@contextmanager
+def _contained(name: str, bad: dict[str, str]) -> Iterator[None]:
+    """Add the sentence of any exception to `bad`, as `contained` does, by the name of its input."""
+    sentences: list[str] = []
+    with contained(printable(name if is_url(name) else Path(name)), sentences):
+        yield
+    if sentences:
+        bad[name] = sentences[0]
+
+
+def _listed(name: str) -> list[str]:
+    """Return the lines of a list, less empty ones and those that begin with #. Raises InputError for a list that is too
+    long."""
+    if name == "-":
+        data = sys.stdin.buffer.read(MOST_TEXT + 1)
+        if len(data) > MOST_TEXT:
+            raise InputError(
+                f"the list on the standard input has more than {MOST_TEXT / 1e6:.0f} MB; give it in parts."
+            )
+        text = text_of(data, "the standard input")
+    else:
+        text = read_text(Path(name))
+    if text.count("\n") > MOST_LISTED:
+        raise InputError(f"the list {name} has more than {MOST_LISTED} lines; give it in parts.")
+    lines = [line for line in map(str.strip, text.split("\n")) if line and not line.startswith("#")]
+    if not lines:
+        raise InputError(f"the list {name} is empty; write a path or a URL on each line.")
+    if (longest := max(map(len, lines))) > LONGEST:
+        raise InputError(f"the list {name} has a line of {longest} characters; write a path or a URL on each line.")
+    return lines
+
+
+def _named(name: str, bad: dict[str, str]) -> list[Source]:
+    """Return the file at a path or a URL, or the photos and clips of the folder there."""
+    if not is_url(name):
+        path = Path(name)
+        if path.is_dir():
+            return list(_in_folder(path, bad))
+        refuse_unreadable(path)
+        return [path]
+    if not name.endswith("/"):
+        return [remote(name)]
+    files = files_in(name)
+    wanted: list[Source] = [file for file in files if file.suffix.lower() in READ]
+    if not wanted:
+        raise InputError(f"{name} holds no photos or videos; name a folder that does.")
+    _name_left_alone(name, Counter(f.suffix.lower() or "no suffix" for f in files if f.suffix.lower() not in READ))
+    return wanted
 
 
 def count_in(folder: Path) -> Counter[str]:
@@ -130,12 +198,13 @@ def _is_result(folder: Path, stem: str, suffix: str) -> bool:
     return any(f"{stem}{suffix}" in outputs_of_sidecar(folder / side) for side in sides)
 
 
-def _without_results(sources: list[Path]) -> list[Path]:
+def _without_results(sources: list[Source]) -> list[Source]:
     """Return `sources` without pictures that are results of another, whose sidecar is gone: their array is there."""
-    stems = {(source.parent, source.stem) for source in sources}
+    here = [source for source in sources if isinstance(source, Path)]
+    stems = {(source.parent, source.stem) for source in here}
     results = [
         source
-        for source in sources
+        for source in here
         for ending in RESULTS
         if source.name.endswith(ending)
         and (source.parent, stem := source.name.removesuffix(ending)) in stems
@@ -144,18 +213,19 @@ def _without_results(sources: list[Path]) -> list[Path]:
     if results:
         names = ", ".join(printable(result) for result in results[:3]) + (", ..." if len(results) > 3 else "")
         remark(f"left alone, as results whose sidecar (.json) is gone: {names}")
-    return [source for source in sources if source not in results]
+    left_out = set(results)
+    return [source for source in sources if source not in left_out]
 
 
 RESULTS = ("_disp.png", "_disp.mp4", "_disp16.png", "_uncertainty.png")  # that are pictures or clips themselves
 
 
-def _in_folder(folder: Path, bad: list[str]) -> list[Path]:
+def _in_folder(folder: Path, bad: dict[str, str]) -> list[Path]:
     """Return a folder's photos and clips by suffix, less what sidecars there name as results. The rest is counted."""
     there = [path for path in sorted(folder.iterdir()) if path.name[0] != "." and not path.is_dir()]
     for path in there:
         if path.suffix.lower() in READ and not path.is_file():  # a pipe, or a link that leads nowhere
-            with contained(printable(path), bad):
+            with _contained(str(path), bad):
                 refuse_unreadable(path)
     files = [path for path in there if path.is_file()]
     results: set[str] = set()
@@ -167,43 +237,53 @@ def _in_folder(folder: Path, bad: list[str]) -> list[Path]:
     wanted = [path for path in files if path.suffix.lower() in READ]
     others = Counter(path.suffix.lower() or "no suffix" for path in files if path.suffix.lower() not in READ)
     if not wanted:
-        bad.append(f"{folder} holds no photos or videos; name a folder that does.")
+        bad[str(folder)] = f"{folder} holds no photos or videos; name a folder that does."
     else:
         _name_left_alone(folder, others)
     return wanted
 
 
-def _name_left_alone(folder: Path, others: Counter[str]) -> None:
+def _name_left_alone(folder: Path | str, others: Counter[str]) -> None:
     if others:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(others.items()))
         remark(f"left alone in {folder}, no photos or videos by their suffix: {kinds}")
 
 
-def _told_apart(jobs: list[Job]) -> list[Job]:
+def _told_apart(jobs: list[Job], resolved: Callable[[Path], Path]) -> list[Job]:
     """Return the jobs with stems of their own. Case does not count: some file systems do not know it."""
+
+    def place(job: Job) -> tuple[Path, str]:
+        return resolved(job.folder), job.stem.casefold()
+
+    def folder_name(source: Source) -> str:
+        return source.absolute().parent.name if isinstance(source, Path) else source.parent.name
+
     for longer in (
         lambda job: f"{job.source.stem}_{job.source.suffix[1:].lower()}",
-        lambda job: f"{job.source.absolute().parent.name}_{job.source.stem}_{job.source.suffix[1:].lower()}",
+        lambda job: f"{folder_name(job.source)}_{job.source.stem}_{job.source.suffix[1:].lower()}",
     ):
-        meeting = Counter(map(_place, jobs))
-        jobs = [replace(job, stem=longer(job)) if meeting[_place(job)] > 1 else job for job in jobs]
+        meeting = Counter(map(place, jobs))
+        jobs = [replace(job, stem=longer(job)) if meeting[place(job)] > 1 else job for job in jobs]
     taken: set[tuple[Path, str]] = set()
-    apart = []
+    last: Counter[tuple[Path, str]] = Counter()  # number of a name, so that none is tried twice
+    apart, renamed = [], 0
     for job in jobs:
-        numbered = (replace(job, stem=f"{job.stem}_{number}") for number in itertools.count(2))
-        named = next(name for name in itertools.chain([job], numbered) if _place(name) not in taken)
-        taken.add(_place(named))
+        named = job
+        while place(named) in taken:
+            last[place(job)] += 1
+            named = replace(job, stem=f"{job.stem}_{last[place(job)] + 1}")
+        taken.add(place(named))
         if named.stem != job.source.stem:
+            renamed += 1
             results = printable(f"{named.stem}_...")
-            remark(f"{job.source} shares its name with another input: its results are {results}")
+            if renamed <= MOST_NAMED:
+                remark(f"{job.source} shares its name with another input: its results are {results}")
         apart.append(named)
+    if renamed > MOST_NAMED:
+        remark(f"and {renamed - MOST_NAMED} more inputs share their names")
     return apart
 
 
-def _where(path: Path) -> Path:
-    """Return the place of a file's name on the disk, whichever way leads to its folder. Links stay."""
-    return path.parent.resolve() / path.name
-
-
-def _place(job: Job) -> tuple[Path, str]:
-    return job.folder.resolve(), job.stem.casefold()
+def _where(source: Source, resolved: Callable[[Path], Path]) -> Source:
+    """Return the place of a file's name on the disk, whichever way leads to its folder. Links, and URLs, stay."""
+    return resolved(source.parent) / source.name if isinstance(source, Path) else source

@@ -71,6 +71,11 @@ def remark(text: object, command: str = "") -> None:
         print(f"cyclopean {command}: {printable(text)}" if command else printable(text), file=sys.stderr)
 
 
+def done_before(count: int) -> str:
+    """Return the words of a summary for inputs that were skipped, as their results were there."""
+    return f" and {count} skipped (done before)" if count else ""
+
+
 def emit(content: Mapping[str, Any]) -> None:
     """Write one object as a line of JSON; nothing without `--output json`."""
     for stream in _streams[-1:]:

@@ -19,6 +19,7 @@ from cyclopean.errors import InputError, unknown_name
 from cyclopean.flags import Flag
 from cyclopean.inference import POST_PROCESSES
 from cyclopean.io.files import CLIPS, DEPTHS, PHOTOS, RAWS, appearing, printable, refuse_unwritable, write_text
+from cyclopean.io.remote import Remote
 
 T = TypeVar("T")
 REQUIRED = inspect.Parameter.empty
@@ -260,14 +261,14 @@ def named_file(out: str | None) -> Path | None:
     return path
 
 
-def check_result_name(name: Path, source: Path, suffixes: Sequence[str]) -> None:
+def check_result_name(name: Path, source: Path | Remote, suffixes: Sequence[str]) -> None:
     """Raise InputError for a file that --out names, of a kind that is not written of `source`, or `source` itself."""
     if name.suffix.lower() not in suffixes:
         raise InputError(
             f"--out {name} ends in {name.suffix}, which is not written of {source.name}; end it in "
             f"{', '.join(suffixes)}, or give a folder."
         )
-    if name.exists() and source.exists() and name.samefile(source):
+    if isinstance(source, Path) and name.exists() and source.exists() and name.samefile(source):
         raise InputError(f"--out {name} is the input itself, which is never replaced; give another name.")
 
 

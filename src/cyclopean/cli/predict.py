@@ -2,16 +2,17 @@
 
 import math
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopean.cli.early import known_camera, loading, refuse_metres, refuse_missing_backend, refuse_unknown_model
 from cyclopean.cli.jobs import count_in, jobs_for, jobs_in
-from cyclopean.cli.output import emit, remark
+from cyclopean.cli.output import done_before, emit, remark
 from cyclopean.cli.parsing import (
     check_result_name,
     check_writable,
@@ -27,9 +28,12 @@ from cyclopean.cli.parsing import (
 from cyclopean.errors import InputError, unknown_name, usable_device
 from cyclopean.flags import Flag
 from cyclopean.inference import ARRAYS, CLOUDS
-from cyclopean.io.files import is_film, printable
+from cyclopean.io.files import printable
+from cyclopean.io.manifest import manifest
+from cyclopean.io.remote import fetched, is_clip
 
 if TYPE_CHECKING:
+    from cyclopean.inference.bulk import Done
     from cyclopean.inference.folder_pipeline import Input, Predicting
     from cyclopean.inference.photo_pipeline import DepthOptions, EmbeddedUse, Models, Written
 
@@ -45,8 +49,10 @@ class Predict:
     and photo_disp.json (what the numbers are). For clip.mp4: clip_disp.mp4 in one fixed range of colours, and its json.
     """
 
-    photos: Annotated[tuple[str, ...], Flag("PHOTO|FOLDER|VIDEO ...", positional=True)] = ()
-    """What to look at; as many as you like."""
+    photos: Annotated[tuple[str, ...], Flag("PHOTO|FOLDER|VIDEO|LIST|URL ...", positional=True)] = ()
+    """What to look at; as many as you like. A list is a .txt file with one of them on each line, - is a list on the
+    standard input; URLs are those of s3, gs, az, hf, https and others (docs/shell.md), of a folder with / at the
+    end."""
     out: Annotated[str | None, Flag("DIR|FILE")] = None
     """Folder for the results; without it they go beside each photo. Of one photo also the name of a file, whose suffix
     is that of a format: near.exr writes near.exr, near.npy, near.png and near.json."""
@@ -95,6 +101,9 @@ class Predict:
     case the next ones are read, and results are written, while it runs."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """Of the network's layers; 16 bits are for a GPU, and change depth a little. The sidecar states it."""
+    compile: bool = False
+    """Compile the network first (torch.compile), which takes up to minutes: for long runs on a GPU, with Triton and a C
+    compiler."""
     steady: bool = True
     """Write every frame of a video as predicted: without it, the scale (and the shift, where a model leaves that
     unknown) of each frame's depth is aligned to the frames before."""
@@ -103,8 +112,8 @@ class Predict:
     backend: Literal["torch", "onnxruntime"] = "torch"
     """What runs the model. onnxruntime (pip install 'cyclopean[fast]'): the same depth sooner, on the CPU."""
     workers: int = 1
-    """Processes of this machine, or of the cluster, for one folder of any size and with --out: what an earlier run made
-    of the same files, by the same model and flags, is left as it is."""
+    """Processes of this machine, or of the cluster, for very many inputs and with --out: what an earlier run made of
+    the same files, by the same model and flags, is left as it is, and manifest.jsonl states what became of each."""
     cluster: Annotated[str | None, Flag("auto|ADDRESS")] = None
     """The same on a Ray cluster that shares these folders: auto (the one that this machine belongs to, or this machine
     alone), or its address."""
@@ -123,11 +132,11 @@ def run(options: Predict) -> int:
     """Predict every input; return 0 when all went well, 2 when one was bad."""
     saved, post_process = _checked_names(options)
     if options.workers != 1 or options.cluster is not None:
-        return _predict_folder(options, saved, post_process)
-    jobs, bad = jobs_for(options.photos, options.out)
+        return _predict_many(options, saved, post_process)
+    jobs, refused = jobs_for(options.photos, options.out)
     if jobs and (named := named_file(options.out)) is not None:
         formats = {Path(ending).suffix: name for name, ending in (ARRAYS | CLOUDS).items() if name != "png16"}
-        clip = is_film(jobs[0].source)
+        clip = is_clip(jobs[0].source)
         check_result_name(named, jobs[0].source, (".mp4",) if clip else (*formats, ".png"))
         saved = tuple(dict.fromkeys((*saved, *(formats[s] for s in (named.suffix.lower(),) if s in formats))))
     if options.known is not None and (len(jobs) != 1 or options.uncertainty):
@@ -135,7 +144,7 @@ def run(options: Predict) -> int:
     if options.right is not None and len(jobs) != 1:
         raise InputError(f"--right {options.right} belongs to one photo, the left of its pair; {len(jobs)} were given.")
     folders: dict[str, None] = {}  # of results, in order
-    count = len(jobs) + len(bad)
+    count = len(jobs) + len(refused)
     if jobs:
         loading("predict", f"torch and the model {options.model}")
         usable_device(options.device)
@@ -152,22 +161,32 @@ def run(options: Predict) -> int:
         inputs = [Input(job.source, job.target(overwrite=options.overwrite)) for job in jobs]
         of_clip = partial(_predict_clip, models=models, options=depth_options, work=work)
         with closing(predict_all(inputs, models, depth_options, of_clip, batch=options.batch)) as done:
-            for one, error, result in with_progress(done, "predicting", len(jobs)) if len(jobs) > 1 else done:
-                if error:
-                    bad.append(error if one.source.name in error else f"{one}: {error}")
-                else:
-                    _print_notes(result.notes)
-                    emit({"source": one.source, "files": result.paths})
-                    if count == 1:
-                        print(*map(printable, result.paths), sep="\n")
-                    folders |= dict.fromkeys(printable(path.parent) for path in result.paths)
+            for one in with_progress(done, "predicting", len(jobs)) if len(jobs) > 1 else done:
+                record = _record(one)
+                if one.error:
+                    refused[record["source"]] = record["error"]
+                    continue
+                _print_notes(one.result.notes)
+                emit(record)
+                if count == 1:
+                    print(*map(printable, one.result.paths), sep="\n")
+                folders |= dict.fromkeys(printable(path.parent) for path in one.result.paths)
     if count > 1:
         names = ", ".join(folders)
-        print(f"{count - len(bad)} done{f', results in {names}' if names else ''}; {len(bad)} skipped.")
-    for sentence in bad:
-        print(f"cyclopean predict: {'skipped: ' if count > 1 else ''}{printable(sentence)}", file=sys.stderr)
-        emit({"error": sentence})
-    return 2 if bad else 0
+        print(f"{count - len(refused)} done{f', results in {names}' if names else ''}; {len(refused)} failed.")
+    for source, error in refused.items():
+        print(f"cyclopean predict: {'failed: ' if count > 1 else ''}{printable(error)}", file=sys.stderr)
+        emit({"source": source, "state": "failed", "error": error})
+    return 2 if refused else 0
+
+
+def _record(done: "Done") -> dict[str, Any]:
+    """Return what became of an input, for --output json and the manifest."""
+    source, written = str(done.input), done.result
+    if done.error:
+        named = source in done.error or done.input.source.name in done.error
+        return {"source": source, "state": "failed", "error": done.error if named else f"{source}: {done.error}"}
+    return {"source": source, "state": "skipped" if written.skipped else "done", "files": [*map(str, written.paths)]}
 
 
 def _checked_names(options: Predict) -> tuple[tuple[str, ...], str]:
@@ -193,6 +212,8 @@ def _checked_names(options: Predict) -> tuple[tuple[str, ...], str]:
             f"--precision {options.precision} is for torch and one look at single photos; leave --backend, --right and "
             "--uncertainty out."
         )
+    if options.compile and (options.device == "cpu" or options.backend != "torch"):
+        raise InputError("--compile is for torch on a GPU: give --device cuda; on the CPU --backend onnxruntime helps.")
     if options.batch < 1:
         raise InputError(f"--batch is {options.batch}; it needs a number of photos, 1 or more.")
     if options.uncertainty < 0 or options.uncertainty == 1:
@@ -221,35 +242,45 @@ def _work(options: Predict, saved: tuple[str, ...], post_process: str) -> "Predi
         options.device, options.via_cube, post_process, named_look(options.look),
         height_width("--size", options.size) if options.size else None,
         None if options.profile is None else Path(options.profile), options.steady, options.overwrite, options.backend,
-        batch=options.batch, precision=options.precision,
+        batch=options.batch, precision=options.precision, compile=options.compile,
     )  # fmt: skip
 
 
 def _predict_clip(one: "Input", models: "Models", options: "DepthOptions", work: "Predicting") -> "Written":
     """Write the files of a clip beside a bar, after printing notes about it."""
     from cyclopean.inference.clip_pipeline import clip_notes
-    from cyclopean.inference.folder_pipeline import predict_input, refuse_for_clip
+    from cyclopean.inference.folder_pipeline import predict_input, refuse_for_clip, settings_of
 
-    refuse_for_clip(one.source, models, options)
-    _print_notes(clip_notes(one.source, max_megapixels=options.max_megapixels))
-    with progress_bar(one.source.name) as progress:
-        return predict_input(one, models, options, steady=work.steady, batch=work.batch, progress=progress)
+    of_one = replace(options, settings=settings_of(one, options.settings))
+    with fetched(one.source, one.target.folder) as path:
+        refuse_for_clip(path, models, options)
+        _print_notes(clip_notes(path, max_megapixels=options.max_megapixels))
+        with progress_bar(path.name) as progress:
+            return predict_input(
+                path, one.target, models, of_one, steady=work.steady, batch=work.batch, progress=progress
+            )
 
 
-def _predict_folder(options: Predict, saved: tuple[str, ...], post_process: str) -> int:
-    """Predict a folder of any size by several processes, but for what is done; return 0 when all went well, else 2."""
-    folder, out = Path(options.photos[0]), Path(options.out or "")
-    apart = options.out is not None and named_file(options.out) is None and out.resolve() != folder.resolve()
-    if len(options.photos) != 1 or not folder.is_dir() or not apart:
+def _predict_many(options: Predict, saved: tuple[str, ...], post_process: str) -> int:
+    """Predict very many inputs by several processes, but for what is done; return 0 when all went well, else 2."""
+    out, places = Path(options.out or ""), [Path(name) for name in options.photos]
+    apart = options.out is not None and named_file(options.out) is None
+    if not apart or any(place.is_dir() and place.resolve() == out.resolve() for place in places):
         raise InputError(
-            "--workers and --cluster are for one folder whose results go to another: "
+            "--workers and --cluster are for inputs whose results go to a folder of their own: "
             "cyclopean predict FOLDER --out RESULTS --workers 4"
         )
     if options.workers < 1 or options.known is not None or options.right is not None:
         raise InputError(
             f"--workers {options.workers}: give at least 1, and neither --known nor --right, which are of one photo."
         )
-    suffixes = count_in(folder)
+    refused: dict[str, str] = {}
+    if len(places) == 1 and places[0].is_dir():  # of any size: not even its names are kept
+        suffixes = count_in(places[0])
+        count, jobs = suffixes.total(), jobs_in(places[0], out, tuple(suffixes))
+    else:
+        listed, refused = jobs_for(options.photos, options.out)
+        count, jobs = len(listed), iter(listed)
     loading("predict", f"torch and the model {options.model}")
     usable_device(options.device)
     from cyclopean.inference import bulk
@@ -258,24 +289,28 @@ def _predict_folder(options: Predict, saved: tuple[str, ...], post_process: str)
     check_writable([out])
     work = _work(options, saved, post_process)
     work.models().check()
-    inputs = (
-        Input(job.source, job.target(overwrite=options.overwrite)) for job in jobs_in(folder, out, tuple(suffixes))
-    )
-    counts = {"done": 0, "there": 0, "bad": 0}
-    for one, error, written in with_progress(
-        bulk.run(work, inputs, options.workers, options.cluster), "predicting", suffixes.total()
-    ):
-        counts["bad" if error else "there" if written is None else "done"] += 1
-        if error:
-            named = error if one.source.name in error else f"{one}: {error}"
-            print(f"cyclopean predict: skipped: {printable(named)}", file=sys.stderr)
-            emit({"source": one.source, "error": error})
-        elif written is not None:
-            emit({"source": one.source, "files": written.paths})
-            _print_notes(written.notes)
-    there = f" and {counts['there']} before" if counts["there"] else ""
-    print(f"{counts['done']} done{there}, results in {printable(out)}; {counts['bad']} skipped.")
-    return 2 if counts["bad"] else 0
+    inputs = (Input(job.source, job.target(overwrite=options.overwrite)) for job in jobs)
+    states: Counter[str] = Counter()
+    with manifest(out) as add:
+
+        def report(record: dict[str, Any], notes: Sequence[str] = ()) -> None:
+            states[record["state"]] += 1
+            add({**record, **{key: [*map(relative, record[key])] for key in ("files",) if key in record}})
+            emit(record)
+            _print_notes(notes)
+            if "error" in record:
+                print(f"cyclopean predict: failed: {printable(record['error'])}", file=sys.stderr)
+
+        def relative(path: str) -> str:
+            return Path(path).relative_to(out).as_posix()
+
+        for source, error in refused.items():
+            report({"source": source, "state": "failed", "error": error})
+        for done in with_progress(bulk.run(work, inputs, options.workers, options.cluster), "predicting", count):
+            report(_record(done), () if done.error else done.result.notes)
+    before = done_before(states["skipped"])
+    print(f"{states['done']} done{before}, results in {printable(out)}; {states['failed']} failed.")
+    return 2 if states["failed"] else 0
 
 
 def _print_notes(notes: Sequence[str]) -> None:

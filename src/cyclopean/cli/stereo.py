@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopean.cli.early import known_camera, loading, refuse_unknown_device, refuse_unknown_model
 from cyclopean.cli.jobs import Job, jobs_for
-from cyclopean.cli.output import emit, remark
+from cyclopean.cli.output import done_before, emit, remark
 from cyclopean.cli.parsing import (
     check_result_name,
     check_writable,
@@ -22,10 +22,11 @@ from cyclopean.errors import InputError, contained, unknown_name
 from cyclopean.flags import Flag
 from cyclopean.inference import refuse_sphere_of_clip
 from cyclopean.io.files import CLIPS, H264_SUFFIXES, is_film, printable
+from cyclopean.io.remote import fetched
+from cyclopean.io.result_names import Target
 from cyclopean.stereoscopy import CONVERGE, EYES, LAYOUTS, PARALLAX
 
 if TYPE_CHECKING:
-    from cyclopean.inference.folder_pipeline import Input
     from cyclopean.inference.photo_pipeline import Models, Written
     from cyclopean.inference.stereo_pipeline import StereoOptions
 
@@ -59,8 +60,8 @@ class Stereo:
     """
 
     eyes: Eyes
-    photos: Annotated[tuple[str, ...], Flag("PHOTO|FOLDER|CLIP ...", positional=True)] = ()
-    """What to look at; as many as you like."""
+    photos: Annotated[tuple[str, ...], Flag("PHOTO|FOLDER|CLIP|LIST|URL ...", positional=True)] = ()
+    """What to look at; as many as you like. Lists and URLs as for `predict`."""
     out: Annotated[str | None, Flag("DIR", folder=True)] = None
     """Folder for the results; without it they go beside each photo."""
     save: Annotated[str, Flag("LIST")] = "sbs"
@@ -98,15 +99,16 @@ def run(options: Stereo) -> int:
     """Make the second eye of every input; return 0 when all went well, 2 when one was bad."""
     layouts = _checked_names(options)
     camera, known = known_camera(options.camera, options.field_of_view)
-    jobs, bad = jobs_for(options.photos, options.out)
+    jobs, refused = jobs_for(options.photos, options.out)
+    bad = [*refused.values()]
     if options.depth not in (BESIDE, *EMBEDDED) and len(jobs) + len(bad) != 1:
         raise InputError(f"--depth {options.depth} belongs to one photo, and {len(jobs)} were given; give one.")
     implied = _implied(options, layouts, jobs)
     written: list[Path] = []
-    count, before = len(jobs) + len(bad), 0
+    count, skipped = len(jobs) + len(bad), 0
     if jobs:
         loading("stereo", f"torch and the model {options.model}")
-        from cyclopean.inference.folder_pipeline import Input, is_done
+        from cyclopean.inference.folder_pipeline import Input, results_there
         from cyclopean.inference.photo_pipeline import Models
         from cyclopean.inference.stereo_pipeline import SIDECAR, StereoOptions, stereo_photo
         from cyclopean.stereoscopy.pair import check
@@ -121,33 +123,32 @@ def run(options: Stereo) -> int:
         models = Models(options.model, options.device)
         models.check()
         for job in with_progress(jobs, "second eyes") if len(jobs) > 1 else jobs:
-            one = Input(job.source, replace(job.target(overwrite=options.overwrite), implied=implied))
-            with contained(str(job.source), bad):
+            target = replace(job.target(overwrite=options.overwrite), implied=implied)
+            with contained(str(job.source), bad), fetched(job.source, job.folder) as path:
                 again = options.overwrite or options.depth not in EMBEDDED or not (options.resume or len(jobs) > 1)
-                if not again and is_done(one, models, how.settings, SIDECAR):
-                    before += 1
+                if not again and (there := results_there(Input(path, target), models, how.settings, SIDECAR)):
+                    skipped += 1
+                    emit({"source": job.source, "state": "skipped", "files": there})
                     continue
-                if is_film(job.source):
-                    done = _of_clip(one, models, how, options)
+                if is_film(path):
+                    done = _of_clip(path, target, models, how, options)
                 else:
-                    file = depth_beside(job.source) if options.depth == BESIDE else Path(str(options.depth))
-                    predicted = options.depth in EMBEDDED
-                    done = stereo_photo(one.source, one.target, models.for_photo if predicted else file, how)
+                    file = depth_beside(path) if options.depth == BESIDE else Path(str(options.depth))
+                    done = stereo_photo(path, target, models.for_photo if options.depth in EMBEDDED else file, how)
                 for note in done.notes:
                     remark(note, "stereo")
-                emit({"source": job.source, "files": done.paths, "notes": done.notes})
+                emit({"source": job.source, "state": "done", "files": done.paths, "notes": done.notes})
                 written += done.paths
-    if count == 1 and not before:
+    if count == 1 and not skipped:
         for path in written:
             print(printable(path))
     else:
         folders = ", ".join(dict.fromkeys(printable(path.parent) for path in written))
-        there = f" and {before} before" if before else ""
         results = f", results in {folders}" if folders else ""
-        print(f"{count - len(bad) - before} done{there}{results}; {len(bad)} skipped.")
+        print(f"{count - len(bad) - skipped} done{done_before(skipped)}{results}; {len(bad)} failed.")
     for sentence in bad:
-        print(f"cyclopean stereo: {'skipped: ' if count > 1 else ''}{printable(sentence)}", file=sys.stderr)
-        emit({"error": sentence})
+        print(f"cyclopean stereo: {'failed: ' if count > 1 else ''}{printable(sentence)}", file=sys.stderr)
+        emit({"state": "failed", "error": sentence})
     return 2 if bad else 0
 
 
@@ -183,18 +184,18 @@ def _implied(options: Stereo, layouts: list[str], jobs: list[Job]) -> str:
     return LAYOUTS[layouts[0]]
 
 
-def _of_clip(one: "Input", models: "Models", how: "StereoOptions", options: Stereo) -> "Written":
+def _of_clip(source: Path, target: Target, models: "Models", how: "StereoOptions", options: Stereo) -> "Written":
     """Write the second eye of a clip, beside a bar."""
-    refuse_sphere_of_clip(one.source, how.camera)
+    refuse_sphere_of_clip(source, how.camera)
     if options.depth not in (None, "predict") or options.resize_depth:
-        raise InputError(f"{one.source} is a clip, and --depth is for photos; leave it out.")
+        raise InputError(f"{source} is a clip, and --depth is for photos; leave it out.")
     from cyclopean.inference.clip import result_suffix
     from cyclopean.inference.clip_pipeline import clip_notes
     from cyclopean.inference.stereo_clip import stereo_clip
     from cyclopean.io.video_tracks import other_container
 
-    result = one.target.folder / f"{one.target.stem}{result_suffix(one.source.suffix)}"
-    with progress_bar(one.source.name) as progress:
-        written = stereo_clip(one.source, one.target, models.for_video(), how, progress)
-    notes = *clip_notes(one.source, result, how.max_megapixels), *other_container(one.source, result)
+    result = target.folder / f"{target.stem}{result_suffix(source.suffix)}"
+    with progress_bar(source.name) as progress:
+        written = stereo_clip(source, target, models.for_video(), how, progress)
+    notes = *clip_notes(source, result, how.max_megapixels), *other_container(source, result)
     return replace(written, notes=(*notes, *written.notes))

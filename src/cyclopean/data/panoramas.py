@@ -23,6 +23,7 @@ from cyclopean.data.files import (
     pictures_among,
     read_counts,
     read_depth,
+    read_list,
     read_mask,
     read_object,
     read_pairs,
@@ -63,13 +64,15 @@ def beside(image: OneImage, baseline: float) -> View:
     return view(image, Equirectangular(), translation(torch.tensor([[-baseline, 0.0, 0.0]])))
 
 
-def panoramas(path: Path | str, masks: str = "", every: str = "") -> Items:
+def panoramas(path: Path | str, masks: str = "", every: str = "", split: str = "") -> Items:
     """Open a folder of panoramas (`PanoramaPicturesDataset`), or a film of them (`PanoramaFilmDataset`), of which one
     frame in `every` seconds counts (1 without it)."""
     if not Path(path).expanduser().is_file():
         if every:
             raise InputError(f"{path} is not a film, and every={every} is for films; leave it out.")
-        return PanoramaPicturesDataset(path, masks)
+        return PanoramaPicturesDataset(path, masks, split)
+    if split:
+        raise InputError(f"{path} is a film, and split={split} is for folders; leave it out.")
     return PanoramaFilmDataset(path, masks, every or "1")
 
 
@@ -117,8 +120,9 @@ class PanoramaFilmDataset(Items):
 
 
 class PanoramaPicturesDataset(Items):
-    """Every picture below `path`, each a full sphere. No second view, no depth. Names are paths without suffix.
-    Pictures of high dynamic range (.hdr) are exposed and brought to sRGB, as for `cyclopean predict`.
+    """Every picture below `path`, or those of a list, `split`, with a path below `path` on each line; each a full
+    sphere. No second view, no depth. Names are paths without suffix. Pictures of high dynamic range (.hdr) are exposed
+    and brought to sRGB, as for `cyclopean predict`.
 
     `masks` is a folder of grey pictures under the same names, 255 where the panorama shows the scene and 0 where it
     does not (sky, watermarks, the tripod), as Depth Anywhere keeps them; a panorama without a mask is valid everywhere.
@@ -126,9 +130,15 @@ class PanoramaPicturesDataset(Items):
 
     most_depth = ROOM_FAR
 
-    def __init__(self, path: Path | str, masks: str = "") -> None:
+    def __init__(self, path: Path | str, masks: str = "", split: str = "") -> None:
         self.root = existing_folder(path)
         self.masks = existing_folder(masks) if masks else None
+        if split:
+            for line, place in read_list(split):
+                if Path(line).is_absolute() or ".." in Path(line).parts:
+                    raise InputError(f"{place} is {shortened(repr(line))}; it needs a path below {self.root}.")
+            self.items = [picture_at(self.root / line) for line, _ in read_list(split)]
+            return
         paths = (p for p in self.root.rglob("*") if self.masks is None or not p.is_relative_to(self.masks))
         self.items = pictures_among(paths, self.root)
 

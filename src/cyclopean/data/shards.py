@@ -30,11 +30,11 @@ from cyclopean.data.base import Depth, Files, Items
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole
 from cyclopean.io.files import appearing, read_json, write_anew
+from cyclopean.io.remote import file_system, is_url
 from cyclopean.sample import Sample, View, view
 
 FORMAT = 1
 INDEX, ABOUT, SAID = "index.npy", "shards.json", "command.json"
-REMOTE = ("s3", "gs", "gcs", "az", "abfs", "hf", "http", "https", "memory")  # protocols that a path may name
 MOST_BYTES = 2**30  # of one sample: more was made to break its reader
 COLUMNS = 4  # of the index: shard, first byte, bytes, and a number for the rig
 
@@ -306,10 +306,9 @@ def _values(counts: Tensor) -> Tensor:
 def _reader(place: str) -> tuple[Callable[[str, int, int | None], bytes], Path | None]:
     """Return what reads bytes `first` to `last` of a file of a folder, and the folder if it is here.
 
-    Raises InputError for an address of a protocol that is not known, or whose library is not installed.
+    Raises InputError for a URL of a scheme that is not known, or whose library is not installed.
     """
-    protocol, colon, _ = place.partition("://")
-    if not colon:
+    if not is_url(place):
         folder = Path(place).expanduser()
 
         def here(name: str, first: int, last: int | None) -> bytes:
@@ -318,14 +317,7 @@ def _reader(place: str) -> tuple[Callable[[str, int, int | None], bytes], Path |
                 return file.read(-1 if last is None else last - first)
 
         return here, folder
-    if protocol not in REMOTE:
-        raise InputError(f"{place}: {protocol}:// is not read; give a folder, or an address of {', '.join(REMOTE)}.")
-    import fsspec
-
-    try:
-        files, root = fsspec.core.url_to_fs(place)
-    except (ImportError, ValueError) as error:
-        raise InputError(f"{place} cannot be reached: {error}") from None
+    files, root = file_system(place)
 
     def there(name: str, first: int, last: int | None) -> bytes:
         return files.cat_file(f"{root}/{name}", start=first or None, end=last)

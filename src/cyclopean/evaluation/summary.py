@@ -99,7 +99,7 @@ class Result:
         out."""
         pixels = {one.image: one.pixels for one in self.images}
         lines = [f"{name} {n}" for name, n in pixels.items()] + ["left out", *self.counts.left_out, *self.counts.failed]
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
+        return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()[:12]
 
 
 def judge_dataset(

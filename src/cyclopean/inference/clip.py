@@ -1,11 +1,13 @@
 """Refocus a clip: steady depth of every frame, the focus pulled between keyframes, sound and times unchanged.
 
 Two passes: some frames first, which fix one range of depth for the whole clip and where the focus has to arrive; then
-every frame, one at a time.
+every frame, in its turn. Reading, computing and writing overlap, a few frames apart.
 """
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -33,6 +35,7 @@ from cyclopean.defocus.video import (
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole, size_of
 from cyclopean.inference.predictor import Predictor
+from cyclopean.inference.prefetching import overlapped, prefetched
 from cyclopean.io.files import H264_SUFFIXES, appearing
 from cyclopean.io.image import Photo, resize, size_within, small_grey
 from cyclopean.io.planes import Plane
@@ -123,7 +126,7 @@ def write_refocused(
     measures = measure_clip(source, keys, predictor, camera, max_megapixels)
     depth = SteadyDepth(predictor, camera, smooth, measures.clip_range)
     rendering = _Rendering(keys, depth, lens or Lens(), measures, progress or (lambda _done, _all: None))
-    count = rewrite(source, target, rendering.pictures, max_megapixels)
+    count = rewrite(source, target, overlapped(rendering.pictures), max_megapixels)
     return ClipReport(
         count, measures.seconds, (measures.low, measures.high), tuple(depth.cuts), tuple(rendering.lost),
         depth.flicker.before, depth.flicker.after,
@@ -166,22 +169,26 @@ def measure_clip(
 ) -> ClipMeasures:
     """Measure the clip in a first pass: every so many frames, and the first at or after each key's time."""
     every = max(1, describe(source, max_megapixels).count // SAMPLED_FRAMES)
-    waiting, last = list(keys), [0, 0.0]
+    waiting, unread, last = list(keys), deque(keys), [0, 0.0]
 
-    def sampled(index: int, seconds: float) -> bool:
+    def sampled(index: int, seconds: float) -> bool:  # in the thread that reads, some frames ahead
         last[:] = index + 1, seconds
-        return index % every == 0 or bool(waiting and seconds >= waiting[0].time)
+        first_of_key = bool(unread and seconds >= unread[0].time)
+        while unread and seconds >= unread[0].time:
+            unread.popleft()
+        return index % every == 0 or first_of_key
 
     samples: list[Plane] = []
     aims: list[float] = []
-    for still in stills(source, sampled, max_megapixels):
-        depth = _small_depth(still, predictor, camera)
-        if still.index % every == 0:
-            samples.append(depth[::4, ::4])
-        while waiting and still.seconds >= waiting[0].time:
-            picture = picture_of(still.image)
-            x, y = focus_pixel(waiting.pop(0).point, picture.shape[:2])
-            aims.append(value_at(guided(depth, picture), (x + 0.5, y + 0.5)))
+    with closing(prefetched(stills(source, sampled, max_megapixels), 1)) as some:
+        for still in some:
+            depth = _small_depth(still, predictor, camera)
+            if still.index % every == 0:
+                samples.append(depth[::4, ::4])
+            while waiting and still.seconds >= waiting[0].time:
+                picture = picture_of(still.image)
+                x, y = focus_pixel(waiting.pop(0).point, picture.shape[:2])
+                aims.append(value_at(guided(depth, picture), (x + 0.5, y + 0.5)))
     if not samples:
         raise InputError(f"{source} has no frames; give a whole video.")
     check_keyframes(keys[: len(keys) - len(waiting) + 1], size_of(still.image), float(last[1]))

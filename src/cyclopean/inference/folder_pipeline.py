@@ -1,4 +1,4 @@
-"""Depth of a folder of any size, by several processes: work for `bulk`, which writes what `pipeline` does."""
+"""Depth of very many inputs, by several processes: work for `bulk`, which writes what `pipeline` does."""
 
 import hashlib
 import itertools
@@ -28,32 +28,40 @@ from cyclopean.inference.photo_pipeline import (
 )
 from cyclopean.inference.predictor import Predictor
 from cyclopean.inference.prefetching import prefetched
-from cyclopean.inference.wrappers import POST_PROCESSES, Autocast
+from cyclopean.inference.wrappers import POST_PROCESSES, Autocast, compile_networks
 from cyclopean.io.depthmap import DepthMap
 from cyclopean.io.files import file_hash, is_film, read_json
+from cyclopean.io.remote import Remote, fetched, is_clip
 from cyclopean.io.result_names import Target
 
 
 @dataclass(frozen=True)
 class Input:
-    """A photo or a clip, and where its results go."""
+    """A photo or a clip, here or at a URL, and where its results go."""
 
-    source: Path
+    source: Path | Remote
     target: Target
 
     def __str__(self) -> str:
         return str(self.source)
 
 
+def settings_of(one: Input, settings: str) -> str:
+    """Return the hash of the settings and, of an input at a URL, of that: results are those of the same URL then."""
+    if not isinstance(one.source, Remote):
+        return settings
+    return hashlib.sha256(f"{settings} {one.source}".encode()).hexdigest()[:12]
+
+
 @dataclass(frozen=True)
 class Predicting:
-    """Work (`bulk`): depth of an `Input`. It returns what was written; None where it was there, made by the same model
-    with the same settings from the same file.
+    """Work (`bulk`): depth of an `Input`. It returns what was written, or what was there (`Written.skipped`), made by
+    the same model with the same settings from the same file or URL.
 
     `model` is a name as of `Models`; `size` is (height, width) and `post_process` a name of `POST_PROCESSES`, or "";
     `profile` is the file of a camera profile. `steady`: as of `predict_clip`. `again`: whether what is there is made
     once more. `backend`: as of `load`. `batch`: frames of a clip that go through the network together. `precision`
-    is that of the layers (`Autocast`).
+    is that of the layers (`Autocast`). `compile`: whether networks are compiled (`compile_networks`).
     """
 
     model: str
@@ -69,12 +77,16 @@ class Predicting:
     backend: str = "torch"
     batch: int = 1
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    compile: bool = False
 
     def models(self) -> Models:
         """Return the models, none of them loaded yet."""
 
         def configured(predictor: Predictor) -> Predictor:
             predictor = predictor.resized(self.look, self.size)
+            for one in (predictor, predictor.details) if self.compile else ():
+                if one is not None:
+                    compile_networks(one.method)
             infer = POST_PROCESSES[self.post_process] if self.post_process else predictor.infer
             return replace(predictor, infer=infer if self.precision == "float32" else Autocast(infer, self.precision))
 
@@ -83,7 +95,8 @@ class Predicting:
     def fitted_options(self) -> DepthOptions:
         """Return the options with the profile's metres, and with a hash of all that changes results."""
         what = asdict(self)
-        del what["device"], what["again"], what["backend"], what["batch"], what["options"]["max_megapixels"]
+        del what["device"], what["again"], what["backend"], what["batch"], what["compile"]
+        del what["options"]["max_megapixels"]
         del what["options"]["mend"]  # a folder is not mended by hand
         if self.precision == "float32":  # as results were made when there was no other
             del what["precision"]
@@ -93,17 +106,18 @@ class Predicting:
         settings = hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:12]
         return replace(self.options, profile=metres_from(self.profile, None), settings=settings)
 
-    def load(self) -> Callable[[Input], Written | None]:
+    def load(self) -> Callable[[Input], Written]:
         """Return what writes the depth of an input."""
         models, options = self.models(), self.fitted_options()
         models.check()
 
-        def predict(one: Input) -> Written | None:
-            if not self.again and is_done(one, models, options.settings):
-                return None
-            written = predict_input(one, models, options, steady=self.steady, batch=self.batch)
-            clip = is_film(one.source)
-            notes = clip_notes(one.source, max_megapixels=options.max_megapixels) if clip else ()
+        def predict(one: Input) -> Written:
+            of_one = replace(options, settings=settings_of(one, options.settings))
+            if not self.again and (there := results_there(one, models, of_one.settings)):
+                return Written(there, skipped=True)
+            with fetched(one.source, one.target.folder) as path:
+                written = predict_input(path, one.target, models, of_one, steady=self.steady, batch=self.batch)
+                notes = clip_notes(path, max_megapixels=options.max_megapixels) if is_film(path) else ()
             return replace(written, notes=(*notes, *written.notes))
 
         return predict
@@ -119,7 +133,8 @@ def predict_all(
 ) -> Generator[Done, None, None]:
     """Write the depth of photos and clips; yield each in its turn, when its files are there, or what is wrong with it.
 
-    While the files of one photo are written, one thread runs the network on those behind it and another reads the next.
+    While the files of one photo are written, one thread runs the network on those behind it and another reads the next,
+    which of a photo at a URL is fetched for that.
     Up to `batch` photos in a row that have one size go through the network together. A few batches of photos are held
     at a time, however many inputs there are. Clips are done by `of_clip`.
     """
@@ -129,8 +144,9 @@ def predict_all(
             photo: OpenedPhoto | None = None
             chosen: Predictor | Exception | None = None
             try:
-                if not is_film(one.source):
-                    photo = open_photo(one.source, options)
+                if not is_clip(one.source):
+                    with fetched(one.source, one.target.folder) as path:
+                        photo = open_photo(path, options)
                     chosen = models.for_photo(photo.photo)
             except Exception as error:
                 chosen = error
@@ -150,7 +166,8 @@ def predict_all(
                         if isinstance(depth, Exception):
                             yield one, depth
                         else:
-                            yield one, partial(write_results, photo, depth, one.target, predictor, options)
+                            of_one = replace(options, settings=settings_of(one, options.settings))
+                            yield one, partial(write_results, photo, depth, one.target, predictor, of_one)
 
     with closing(prefetched(predicted(), batch)) as steps:
         for one, write in steps:
@@ -172,7 +189,8 @@ def _depths(photos: list[OpenedPhoto], predictor: Predictor) -> list[DepthMap | 
 
 
 def predict_input(
-    one: Input,
+    source: Path,
+    target: Target,
     models: Models,
     options: DepthOptions,
     *,
@@ -181,11 +199,11 @@ def predict_input(
     progress: Progress | None = None,
 ) -> Written:
     """Write the depth of a photo (`predict_photo`) or of a clip (`predict_clip`)."""
-    if not is_film(one.source):
-        return predict_photo(one.source, one.target, models.for_photo, options)
-    refuse_for_clip(one.source, models, options)
+    if not is_film(source):
+        return predict_photo(source, target, models.for_photo, options)
+    refuse_for_clip(source, models, options)
     return predict_clip(
-        one.source, one.target, models.for_video(), options.save, steady=steady, known=options.known,
+        source, target, models.for_video(), options.save, steady=steady, known=options.known,
         max_megapixels=options.max_megapixels, progress=progress, settings=options.settings, batch=batch,
     )  # fmt: skip
 
@@ -198,23 +216,26 @@ def refuse_for_clip(source: Path, models: Models, options: DepthOptions) -> None
     refuse_sphere_of_clip(source, options.camera, models.via_cube)
 
 
-def is_done(one: Input, models: Models, settings: str, sidecar: str = "_disp.json") -> bool:
-    """Return whether all results of an input are there, by the same model, settings and bytes of the input.
+def results_there(one: Input, models: Models, settings: str, sidecar: str = "_disp.json") -> tuple[Path, ...]:
+    """Return the results of an input, if all are there, by the same model, settings and bytes of the input; else none.
 
-    `sidecar` is what the name of theirs ends in.
+    What is at a URL is not fetched for that: it is the same if `settings` are (`settings_of`). `sidecar` is what the
+    name of theirs ends in.
     """
     folder, side = one.target.folder, one.target.path(sidecar)
     try:
         content = read_json(side) if side.is_file() else None
     except InputError:
-        return False
+        return ()
     if not isinstance(content, dict) or (content.get("settings"), content.get("source")) != (settings, one.source.name):
-        return False
+        return ()
     files, maker = content.get("files"), content.get("model")
-    return (
-        isinstance(files, list)
-        and all((folder / str(name)).exists() for name in files)
-        and isinstance(maker, dict)
+    if not isinstance(files, list) or not isinstance(maker, dict):
+        return ()
+    results = (*(folder / str(name) for name in files), side)
+    same = (
+        all(path.exists() for path in results)
         and models.has_made(maker)
-        and content.get("source_sha256") == file_hash(one.source)
+        and (isinstance(one.source, Remote) or content.get("source_sha256") == file_hash(one.source))
     )
+    return results if same else ()

@@ -36,10 +36,11 @@ LARGEST_DISAGREEMENT = 0.5  # of the depth: faces of a panorama that differ by m
 
 @dataclass(frozen=True)
 class Written:
-    """The files that were written, and notes for the user."""
+    """The files that were written, and notes for the user; `skipped` if they were there before."""
 
     paths: tuple[Path, ...]
     notes: tuple[str, ...] = ()
+    skipped: bool = False
 
 
 EmbeddedUse = Literal["prefer", "require", "mention", "ignore"]
@@ -131,9 +132,11 @@ class Models:
 
 @dataclass(frozen=True)
 class OpenedPhoto:
-    """A photo as it was read: why it is a panorama, the right picture of its pair, depth in its own file, and notes."""
+    """A photo as it was read: the hash of its file, why it is a panorama, the right picture of its pair, depth in its
+    own file, and notes."""
 
     source: Path
+    source_hash: str
     photo: Photo
     reason: str | None
     right: Photo | None
@@ -159,7 +162,7 @@ def open_photo(source: Path, options: DepthOptions) -> OpenedPhoto:
     photo, reason = with_camera(read_photo(source, options.max_megapixels), options.camera, options.known)
     own, remarks = own_depth(source, photo, options.embedded, options.max_megapixels)
     right = None if options.right is None else read_photo(options.right, options.max_megapixels)
-    return OpenedPhoto(source, photo, reason, right, own, (*photo.notes, *remarks))
+    return OpenedPhoto(source, file_hash(source), photo, reason, right, own, (*photo.notes, *remarks))
 
 
 def predict_opened(several: Sequence[OpenedPhoto], predictor: Predictor) -> list[DepthMap]:
@@ -226,7 +229,7 @@ def write_results(
             write_viewer(others[-1], scene_depth, photo.image, camera, photo.name)
         write_arrays(
             there, depth, ("npy", *options.save), photo, [path.name for path in others],
-            source_hash=file_hash(source), settings=options.settings,
+            source_hash=opened.source_hash, settings=options.settings,
         )  # fmt: skip
         keep_names(folder, target.folder)
         return Written(final_paths(folder, target.folder), tuple(notes))

@@ -5,9 +5,11 @@ Decoders, networks and encoders are compiled code, which lets other threads of P
 
 import queue
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from typing import Any, TypeVar
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -49,3 +51,14 @@ def prefetched(items: Iterable[T], most: int = 2) -> Generator[T, None, None]:
         closed.set()
         places.release()
         thread.join()
+
+
+def overlapped(change: Callable[[Iterator[S]], Iterator[T]]) -> Callable[[Iterator[S]], Generator[T, None, None]]:
+    """Return `change`, which makes results of items, in a thread of its own, its items in another: each is one ahead,
+    and one more waits (`prefetched`)."""
+
+    def results(items: Iterator[S]) -> Generator[T, None, None]:
+        with closing(prefetched(items, 1)) as ahead, closing(prefetched(change(ahead), 1)) as made:
+            yield from made
+
+    return results

@@ -57,9 +57,9 @@ def open_segmenter(names: Sequence[str], device: torch.device) -> Segmenter:
     if find_spec("transformers") is None:
         raise InputError("segmenters by text need transformers: pip install 'cyclopean[foreign]'.")
     folders = {name: locate(name) for name in names}
-    kinds = {name: read_json(folder / CONFIG).get("model_type") for name, folder in folders.items()}
+    kinds: dict[str, Any] = {name: _object(path / CONFIG).get("model_type") for name, path in folders.items()}
     for name, kind in kinds.items():
-        if kind not in CLASSES:
+        if not isinstance(kind, str) or kind not in CLASSES:
             raise InputError(f"{name} is a model of {shortened(kind)}; a segmenter is one of {', '.join(CLASSES)}.")
     if sorted(kinds.values()) not in ([SINGLE], list(PAIR)):
         raise InputError(
@@ -113,18 +113,25 @@ def grounded_sam(image: Tensor, prompts: Sequence[str], dino: Part, sam: Part) -
     return torch.cat(masks, 1)
 
 
+def _object(path: Path) -> dict[str, Any]:
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise InputError(f"{path} is not an object; copy the model folder again.")
+    return content
+
+
 def _part(folder: Path, kind: str, device: torch.device) -> Part:
     """Return a network with its weights, and what prepares its pictures and words."""
-    import transformers
-
     network, processor = CLASSES[kind]
     if not (folder / PREPROCESSOR).is_file():
         raise InputError(f"{folder} has no {PREPROCESSOR}, which states how pictures are shown to it; add it.")
-    shown = {key: value for key, value in read_json(folder / PREPROCESSOR).items() if not OF_HOSTS.search(str(key))}
+    shown = {key: value for key, value in _object(folder / PREPROCESSOR).items() if not OF_HOSTS.search(str(key))}
+    import transformers
+
     try:
         with closed_library():
             return Part(
-                load_network(folder, kind, network, read_json(folder / CONFIG)).eval().to(device),
+                load_network(folder, kind, network, _object(folder / CONFIG)).eval().to(device),
                 getattr(transformers, processor).from_dict(shown),
                 None
                 if kind == "sam"

@@ -13,6 +13,7 @@ from cyclopean.errors import InputError
 from cyclopean.inference.clip import Progress, SteadyDepth, film_camera, measure_clip, picture_of, result_suffix
 from cyclopean.inference.photo_pipeline import Written, model_json
 from cyclopean.inference.predictor import Predictor
+from cyclopean.inference.prefetching import overlapped
 from cyclopean.inference.stereo_pipeline import SIDECAR, StereoOptions
 from cyclopean.io.files import appearing, file_hash
 from cyclopean.io.image import Photo
@@ -31,8 +32,8 @@ def stereo_clip(
     """Write what two eyes see of a clip: a film for each layout, and STEM_stereo.json.
 
     Two passes and one more for each further layout: some frames fix one range of depth and its parallax for the whole
-    clip, then every frame is written, one at a time. Depth is a mean of about `smooth` seconds along the motion. Raises
-    InputError for what films cannot hold.
+    clip, then every frame is written, while those behind it are read and computed. Depth is a mean of about `smooth`
+    seconds along the motion. Raises InputError for what films cannot hold.
     """
     if "mpo" in options.layouts:
         raise InputError(f"{source} is a clip, and mpo holds two photos; leave mpo out of --save.")
@@ -62,7 +63,7 @@ def stereo_clip(
 
             packed = name in ("sbs", "half-sbs")
             rewrite(
-                source, folder / target.path(ending).name, pictures, options.max_megapixels,
+                source, folder / target.path(ending).name, overlapped(pictures), options.max_megapixels,
                 widths=2 if name == "sbs" else 1, encoder=SIDE_BY_SIDE if packed else QUALITY,
             )  # fmt: skip
         names = [target.path(ending).name for ending in endings.values()]

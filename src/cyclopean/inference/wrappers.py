@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,7 @@ from cyclopean.errors import InputError
 from cyclopean.geometry import size_of
 from cyclopean.inference.panorama import add_details
 from cyclopean.io.image import resize
+from cyclopean.kernels.splatting_gpu import fits_gpu
 from cyclopean.methods.base import Method, Prediction
 from cyclopean.methods.post_processing import FACTORS, fuse_flipped, fuse_near, fuse_sizes
 from cyclopean.sample import Sample, View, view
@@ -73,6 +74,21 @@ class Autocast:
         """Return the inverse depth of a view."""
         with torch.autocast(target.seen.device.type, getattr(torch, self.precision)):
             return self.infer(method, target).float()
+
+
+def compile_networks(method: Method, backend: str | Callable[..., Any] = "inductor") -> None:
+    """Compile the networks of a method by `torch.compile`, in place, when they are first called: its answers stay, to
+    rounding, and its weights keep their names.
+
+    `backend` is one of torch's. Raises InputError for "inductor" where no compiler is found, and on a CPU.
+    """
+    device = next((weight.device for weight in method.parameters()), torch.device("cpu"))
+    if backend == "inductor" and device.type != "cuda":
+        raise InputError("--compile is for a GPU (--device cuda); on the CPU --backend onnxruntime saves time.")
+    if backend == "inductor" and not fits_gpu(torch.ones(1, device=device)):
+        raise InputError("--compile needs Triton and a C compiler, and they do not work here; leave it out.")
+    for network in method.children():
+        network.compile(backend=backend)
 
 
 # name -> how a view is predicted, by the papers' names for what they do after (or beside) one look

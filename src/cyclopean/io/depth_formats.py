@@ -104,9 +104,7 @@ def plane_header(path: Path, most_megapixels: float = math.inf) -> tuple[tuple[i
             case ".png":
                 shape = _png_header(path).size
             case ".exr":
-                import OpenEXR
-
-                shape = _window(OpenEXR.File(str(path), header_only=True).header(), "displayWindow")
+                shape = _window(_opened_exr(path, header_only=True).header(), "displayWindow")
             case _:
                 with path.open("rb") as file:
                     shape = _pfm_header(file.read(MOST_HEADER))[0][:2]
@@ -145,7 +143,8 @@ def write_plane(path: Path, plane: Plane, kind: str) -> dict[str, float]:
             import OpenEXR
 
             header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
-            OpenEXR.File(header, {"Z" if kind == "depth" else "Y": np.ascontiguousarray(plane)}).write(str(path))
+            with path.open("wb") as file:  # OpenEXR takes no path outside UTF-8
+                OpenEXR.File(header, {"Z" if kind == "depth" else "Y": np.ascontiguousarray(plane)}).write(file)
         case ".pfm":  # rows from the bottom up; a negative scale means little-endian
             height, width = plane.shape
             path.write_bytes(f"Pf\n{width} {height}\n-1.0\n".encode() + plane[::-1].astype("<f4").tobytes())
@@ -166,21 +165,27 @@ def write_plane(path: Path, plane: Plane, kind: str) -> dict[str, float]:
     return {}
 
 
+def _opened_exr(path: Path, **how: bool) -> Any:
+    """Return OpenEXR's File. It is opened here, since OpenEXR takes no path outside UTF-8."""
+    import OpenEXR
+
+    with path.open("rb") as file:
+        return OpenEXR.File(file, **how)
+
+
 def exr_planes(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> dict[str, NDArray[np.float32]]:
     """Return every channel of an EXR file by its name, at the size of the picture, NaN where a cropped file is empty.
 
     A channel with the same name as one of an earlier part is named after its part. Raises InputError for a damaged
     file.
     """
-    import OpenEXR
-
     with _decoding(path):
-        parts = OpenEXR.File(str(path), header_only=True).parts
+        parts = _opened_exr(path, header_only=True).parts
         numbers = sum(math.prod(_window(part.header, "dataWindow")) * len(part.header["channels"]) for part in parts)
         _check_size(path, (numbers,), LAYERS * most_megapixels)
         _check_size(path, _window(parts[0].header, "displayWindow"), most_megapixels)
         planes: dict[str, NDArray[np.float32]] = {}
-        for part in OpenEXR.File(str(path), separate_channels=True).parts:
+        for part in _opened_exr(path, separate_channels=True).parts:
             for name, channel in part.channels.items():
                 plane = _uncropped(np.asarray(channel.pixels, np.float32), part.header)
                 planes[f"{part.name()}.{name}" if name in planes else name] = plane
@@ -294,10 +299,8 @@ def _read_exr(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[NDA
 
     Renderers also write depth as a grey picture: three equal channels, with or without opacity, are depth too.
     """
-    import OpenEXR
-
     planes = exr_planes(path, most_megapixels)
-    headers = [part.header for part in OpenEXR.File(str(path), header_only=True).parts]
+    headers = [part.header for part in _opened_exr(path, header_only=True).parts]
     views = [view for header in headers for view in (header.get("name"), *header.get("multiView", ()))]
     twins = {f"{view}.Z" for view in views} if "Z" in planes else set()  # of other views and parts
     depth = {name: plane for name, plane in planes.items() if _is_depth(name) or name in twins}

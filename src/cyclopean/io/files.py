@@ -96,21 +96,30 @@ def refuse_unreadable(path: Path, most_bytes: int = sys.maxsize) -> None:
 
 
 def read_text(path: Path) -> str:
-    r"""Return the text of a file without its byte order mark: UTF-8, unless the mark is that of UTF-16 or UTF-32.
+    r"""Return the text of a file, as `text_of` does. Every text that people bring is read here or there.
 
-    Its lines end in \n, also where the file ends them in \r\n or, as old Macs do, in \r. Every text that people bring
-    is read here. Raises InputError for files that are missing, empty, not regular files, or not text.
+    Raises InputError for files that are missing, empty, not regular files, or not text.
     """
     refuse_unreadable(path, MOST_TEXT)
     try:
         data = path.read_bytes()
-        coding = next((name for mark, name in _MARKS if data.startswith(mark)), None)
-        coding = coding or (json.detect_encoding(data) if b"\0" in data[:4] else "utf-8")
-        return re.sub(r"\r\n?", "\n", data.decode(coding))
     except OSError as error:
         raise InputError(f"{path} cannot be opened ({error.strerror}).") from None
+    return text_of(data, str(path))
+
+
+def text_of(data: bytes, name: str) -> str:
+    r"""Return a text without its byte order mark: UTF-8, unless the mark is that of UTF-16 or UTF-32.
+
+    Its lines end in \n, also where it ends them in \r\n or, as old Macs do, in \r. Raises InputError for what is no
+    text.
+    """
+    coding = next((coding for mark, coding in _MARKS if data.startswith(mark)), None)
+    coding = coding or (json.detect_encoding(data) if b"\0" in data[:4] else "utf-8")
+    try:
+        return re.sub(r"\r\n?", "\n", data.decode(coding))
     except UnicodeDecodeError:
-        raise InputError(f"{path} holds no text (UTF-8 or UTF-16); give a text file.") from None
+        raise InputError(f"{name} holds no text (UTF-8 or UTF-16); give a text file.") from None
 
 
 def read_json(path: Path) -> Any:
@@ -215,6 +224,8 @@ _OUTSIDE = {
 def refuse_unwritable(folder: Path) -> None:
     """Raise InputError if `folder` is not a folder and cannot be made, or files cannot be written in it. Makes
     nothing."""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(folder)) and not folder.exists():  # a Path has lost the second /
+        raise InputError(f"cannot write to {shortened(folder)}: results go to folders here; give one, and copy it.")
     for place in (folder, *folder.parents):
         try:
             if place.is_dir():

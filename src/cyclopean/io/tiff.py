@@ -35,6 +35,7 @@ PREDICTOR, COLOUR_MAP, TILE_WIDTH, TILE_HEIGHT, SUBSAMPLING, EXTRA, FORMAT = 317
 STRIPS, ROWS_PER_STRIP, STRIP_BYTES, TILES, TILE_BYTES, DNG = 273, 278, 279, 324, 325, 50706
 WHITE_IS_ZERO, GREY, RGB, PALETTE, CMYK, YCBCR, CIELAB, ICCLAB, CFA, LINEAR_RAW = 0, 1, 2, 3, 5, 6, 8, 9, 32803, 34892
 COLOURS = {WHITE_IS_ZERO: 1, GREY: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3, CIELAB: 3, ICCLAB: 3}  # samples of each
+WEBP = 50001  # a compression that Pillow knows, and its libtiff mostly not
 BYTES = (1, 5, 8, 32773, 32946, 34925, 50000)  # compressions of bytes: none, LZW, Deflate, PackBits, LZMA, Zstandard
 LARGEST, LARGEST_SIGNED = 281, 341  # numbers in the picture: MaxSampleValue, SMaxSampleValue
 DESCRIPTION = 270
@@ -174,14 +175,15 @@ def refuse_damaged(path: Path, data: bytes, page: Page) -> None:
 
 def beyond_pillow(page: Page) -> bool:
     """Return whether Pillow reads the page wrongly or inexactly: 16 bits and more, signed, alpha, YCbCr outside
-    JPEG, planes of CIELab."""
+    JPEG, planes of CIELab, WebP."""
     if max(numbers(page.tags, BITS) or (1,)) >= 16 or not {1, 4}.issuperset(numbers(page.tags, FORMAT)):
         return True
-    photometric = number(page.tags, PHOTOMETRIC, GREY)
+    photometric, packed = number(page.tags, PHOTOMETRIC, GREY), number(page.tags, COMPRESSION, 1)
     more = number(page.tags, SAMPLES, 1) > COLOURS.get(photometric, 1)
     planes = number(page.tags, PLANAR, 1) == 2
-    return number(page.tags, COMPRESSION, 1) in BYTES and (
-        photometric == YCBCR or (photometric == CIELAB and planes) or (photometric in COLOURS and more)
+    return packed == WEBP or (
+        packed in BYTES
+        and (photometric == YCBCR or (photometric == CIELAB and planes) or (photometric in COLOURS and more))
     )
 
 
@@ -192,13 +194,13 @@ def read(path: Path, data: bytes, page: Page) -> Stored | Converted:
     """
     _refuse_unread(path, page)
     tags = page.tags
-    photometric = number(tags, PHOTOMETRIC, GREY)
+    photometric = RGB if _has_unnamed_rgb(tags) else number(tags, PHOTOMETRIC, GREY)
     array = _samples(path, data, page)
     most, deep = (65535, True) if array.dtype == np.uint16 else (255, False)
     count = COLOURS[photometric]
     colours = array[..., :count]
     # Undeclared, it is alpha, as in other readers; but beside CMYK it is another ink.
-    extra = numbers(tags, EXTRA) or (0 if photometric == CMYK else 2,) * (array.shape[-1] - count)
+    extra = _extras(tags)[count - COLOURS[number(tags, PHOTOMETRIC, GREY)] :]
     where = next((n for n, kind in enumerate(extra) if kind in (1, 2) and count + n < array.shape[-1]), None)
     alpha = None if where is None else array[..., count + where : count + where + 1]
     if photometric == PALETTE:
@@ -276,6 +278,23 @@ def _area(tags: Mapping[int, Any]) -> int:
     return max(number(tags, WIDTH, 0), 0) * max(number(tags, HEIGHT, 0), 0)
 
 
+def _extras(tags: Mapping[int, Any]) -> tuple[int, ...]:
+    """Return the kinds of samples beside colours: 0 unspecified, 1 associated alpha, 2 unassociated.
+
+    Undeclared, they are alpha, as in other readers; but beside CMYK another ink, and unspecified beside grey if more
+    than one.
+    """
+    photometric = number(tags, PHOTOMETRIC, GREY)
+    more = number(tags, SAMPLES, 1) - COLOURS.get(photometric, 1)
+    ink = photometric == CMYK or (photometric in (GREY, WHITE_IS_ZERO) and more > 1)
+    return numbers(tags, EXTRA) or (0 if ink else 2,) * more
+
+
+def _has_unnamed_rgb(tags: Mapping[int, Any]) -> bool:
+    """Return whether grey and two unspecified samples are red, green and blue: so programs for maps write 16 bits."""
+    return number(tags, PHOTOMETRIC, GREY) == GREY and _extras(tags) in ((0, 0), (0, 0, 1), (0, 0, 2))
+
+
 def _refuse_unread(path: Path, page: Page) -> None:
     """Raise InputError with the true reason for a page that is not supported here."""
     tags = page.tags
@@ -295,6 +314,8 @@ def _refuse_unread(path: Path, page: Page) -> None:
         why = f"is compressed in a way (number {packed}) that is not supported"
     elif not COLOURS[photometric] <= count <= MOST_SAMPLES:
         why = f"has {count} channels, which is not a photo"
+    elif photometric in (GREY, WHITE_IS_ZERO) and count > 2 and not _has_unnamed_rgb(tags):
+        why = f"has {count} channels and does not say which are red, green and blue"
     elif photometric == PALETTE and (len(numbers(tags, COLOUR_MAP)) < 6 or len(numbers(tags, COLOUR_MAP)) % 3):
         why = "has lost its table of colours"
     elif photometric == YCBCR and (numbers(tags, SUBSAMPLING) or (2, 2)) != (1, 1):

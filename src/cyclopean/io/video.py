@@ -24,6 +24,7 @@ from cyclopean.io.video_damage import Beginning, cut_short, ends_of_frames, lost
 from cyclopean.io.video_frames import (
     Crop,
     Frame,
+    Orientation,
     Size,
     cropped,
     is_hidden,
@@ -252,7 +253,7 @@ def greys(path: Path, longest: int, max_megapixels: float = MEGAPIXELS) -> Itera
         for frame in progressive(coded, stream.time_base):
             orientation = orientation_of(frame)
             if size is None:
-                h, w = frame.height, frame.width * float(stream.sample_aspect_ratio or 1)
+                h, w = frame.height, frame.width * float(pixel_aspect(stream, Orientation()))
                 scale = min(1.0, longest / max(h, w))
                 size = max(16, round(h * scale)), max(16, round(w * scale))
             small = frame.reformat(width=size[1], height=size[0], format="gray", interpolation="AREA")

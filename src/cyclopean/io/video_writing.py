@@ -1,7 +1,8 @@
 """Writing of clips: pictures with times, and a clip with other pictures and everything else unchanged."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing
 from fractions import Fraction
 from functools import partial
 from itertools import chain
@@ -75,7 +76,7 @@ def write_timed(
 def rewrite(
     source: Path,
     target: Path,
-    change: Callable[[Iterator[Still]], Iterable[Frame]],
+    change: Callable[[Iterator[Still]], Generator[Frame, None, None]],
     max_megapixels: float = MEGAPIXELS,
     *,
     widths: int = 1,
@@ -83,8 +84,9 @@ def rewrite(
 ) -> int:
     """Write the clip `source` with other pictures, as H.264 in `target`, and return how many frames it has.
 
-    `change` takes the frames and yields a picture for each, in order, as high as they are and `widths` times as wide;
-    `encoder` are options of H.264's (`QUALITY`, `SIDE_BY_SIDE`). Sound, subtitles, chapters,
+    `change` takes the frames, perhaps in threads of its own (`prefetching.overlapped`), and yields a picture for each,
+    in order, as high as they are and `widths` times as wide; `encoder` are options of H.264's (`QUALITY`,
+    `SIDE_BY_SIDE`). Sound, subtitles, chapters,
     covers and other tracks are copied as far as `target` can hold them (`video_tracks.left_out` names the rest); times,
     orientation, shape of pixels, colour tags and metadata stay. Odd last rows and columns are repeated. Writes to
     `target` itself: give a path inside `files.appearing`. Raises InputError if `source` is damaged, or `target` is of a
@@ -122,7 +124,8 @@ def rewrite(
         waiting: deque[tuple[int, int]] = deque()  # times and durations, until the new picture arrives
         clock = Clock(container, stream)
         demuxed = Timeline(container).packets(stream, *(container.streams[index] for index in copies))
-        packets = _film_packets(source, demuxed, copies, result, clock.origin)
+        copied: deque[Any] = deque()  # packets of other tracks, until this thread, which encodes, writes them
+        packets = _film_packets(demuxed, copies, copied, clock.origin)
         coded_frames = decoded(source, max_megapixels, packets, stream)
         coded_frames = progressive(with_report(source, coded_frames), stream.time_base)
 
@@ -138,14 +141,23 @@ def rewrite(
                 yield Still(image, index, clock.seconds(ticks), clock.time(ticks), duration, shape)
             report_of_end(source, clock)
 
-        def frames() -> Iterator[Any]:
-            for picture in change(stills()):
-                frame = coded(picture, orientation, tags)
-                ticks, frame.duration = waiting.popleft()
-                frame.pts, frame.time_base = ticks - round(clock.origin / clock.base), clock.base
-                yield frame
+        def write_copied() -> None:
+            with writable(source, target):
+                while copied:
+                    result.mux(copied.popleft())
 
-        return _encode(frames(), film, result, clock.step)
+        with closing(change(stills())) as pictures:  # before the files, which its threads read
+
+            def frames() -> Iterator[Any]:
+                for picture in pictures:
+                    write_copied()
+                    frame = coded(picture, orientation, tags)
+                    ticks, frame.duration = waiting.popleft()
+                    frame.pts, frame.time_base = ticks - round(clock.origin / clock.base), clock.base
+                    yield frame
+                write_copied()
+
+            return _encode(frames(), film, result, clock.step)
 
 
 def _encode(frames: Iterator[Any], film: Any, container: Any, step: int) -> int:
@@ -221,9 +233,9 @@ def _add_covers(result: Any, container: Any, tracks: CopiedTracks) -> list[Any]:
 
 
 def _film_packets(
-    source: Path, packets: Iterable[Any], copies: dict[int, Any], result: Any, origin: Fraction
+    packets: Iterable[Any], copies: dict[int, Any], copied: deque[Any], origin: Fraction
 ) -> Iterator[Any]:
-    """Yield the packets of the film; mux those of other tracks straight into `result`, less what the file cuts out."""
+    """Yield the packets of the film; add those of other tracks to `copied`, less what the file cuts out."""
     last: dict[int, int] = {}
     for packet in packets:
         copy = copies.get(packet.stream.index)
@@ -237,5 +249,4 @@ def _film_packets(
             packet.pts = packet.dts if packet.pts is None else max(packet.pts - shift, packet.dts)
             last[packet.stream.index] = packet.dts
             packet.stream = copy
-            with writable(source, Path(result.name)):
-                result.mux(packet)
+            copied.append(packet)

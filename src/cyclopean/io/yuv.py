@@ -73,7 +73,7 @@ def to_rgb(
     red, green, blue = coding.weights
     steps = (np.arange(2**coding.bits, dtype=np.float32) - grey) / np.float32(differences)
     of_blue, of_red = np.float32(2 * (1 - blue)) * steps, np.float32(2 * (1 - red)) * steps
-    u, v = planes[1:3]
+    u, v = (np.minimum(plane, len(steps) - 1) if coding.bits not in (8, 16) else plane for plane in planes[1:3])
     added = of_red[v], of_red[v] * np.float32(-red / green) + of_blue[u] * np.float32(-blue / green), of_blue[u]
     across, down = -(-w // u.shape[1]), -(-h // u.shape[0])
     size = across * u.shape[1], down * u.shape[0]

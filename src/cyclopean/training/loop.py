@@ -5,11 +5,13 @@ tensors and the step is saved, and a killed run resumes bit-equal on a CPU with 
 """
 
 import copy
+import ctypes
 import math
 import os
 import platform
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -41,6 +43,7 @@ TOGETHER = 1.0  # seconds within which signals are one: timeout(1) sends its own
 PATIENCE = 3.0  # seconds in which a second signal is acted on between two calls of torch; then the process is ended
 END = 0  # no signal's number
 
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h: bytes
 Pictures = Callable[[Method, Sample], dict[str, Tensor]]  # name -> RGB in [0,1], 3 h w
 
 
@@ -65,6 +68,8 @@ def fit(  # noqa: PLR0912, PLR0915
     `KeyboardInterrupt` is raised.
     """
     fabric = _fabric(run)
+    if fabric.device.type == "cpu":
+        _keep_freed_memory()
     with _refused_memory_errors(run):
         data_device = _check_first_batch(method, data, run)
     facts = resume_facts(run, data, getattr(schedule, "__name__", ""), card)
@@ -173,6 +178,16 @@ def _fabric(run: Run) -> Fabric:
         return Fabric(accelerator=run.accelerator, devices=run.devices, num_nodes=run.nodes, strategy=strategy)
     except (RuntimeError, ValueError) as error:  # a missing accelerator, or more devices than exist
         raise InputError(f"cannot use {run.devices} {run.accelerator} devices: {error}") from error
+
+
+def _keep_freed_memory() -> None:
+    """Let this process keep the memory of tensors that it frees. By default glibc gives large blocks back, and the
+    system clears them page by page in the next step: up to a fifth of its time on a CPU."""
+    if sys.platform == "linux":
+        with suppress(AttributeError):  # another C library than glibc
+            adjust = ctypes.CDLL(None).mallopt
+            adjust(M_MMAP_THRESHOLD, 1 << 30)
+            adjust(M_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
 def _check_first_batch(method: Method, data: TrainData, run: Run) -> torch.device:

@@ -82,6 +82,8 @@ class Run:
             raise InputError(f"learning-rate is {self.learning_rate}; it needs a number above 0.")
         if not 0 <= self.ema_decay < 1:
             raise InputError(f"ema-decay is {self.ema_decay}; it needs a decay in [0, 1), such as 0.999.")
+        if any("\ud800" <= character <= "\udfff" for character in str(self.out.absolute())):
+            raise InputError(f"the path of {self.out} is not UTF-8, which TensorBoard needs; give another --out.")
 
 
 Network = Literal[
