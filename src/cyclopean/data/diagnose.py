@@ -10,13 +10,13 @@ from typing import Any
 from cyclopean.data.inspect import (
     BACKGROUND,
     FEWEST,
-    PLACEMENTS,
     STRAIGHT,
     Inspection,
     Measures,
     PairMeasures,
     PanoramaMeasures,
 )
+from cyclopean.data.inspect_depth import PLACEMENTS
 
 NAMED = 3
 ROWS_PX, ROWS = 0.5, 0.001  # rows of a rectified pair may differ by so many pixels, or by so much of the width

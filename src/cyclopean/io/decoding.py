@@ -82,8 +82,7 @@ def decode(path: Path, most_megapixels: float, kind: str = "photo") -> Decoded:
 
 @dataclass(frozen=True)
 class Header:
-    """The declared properties in a picture's first bytes: upright size (height, width), EXIF's orientation, Pillow's
-    format."""
+    """What a picture's first bytes declare: upright size (height, width), EXIF's orientation, Pillow's format."""
 
     size: tuple[int, int]
     orientation: int
@@ -336,8 +335,8 @@ def _open_without_metadata(data: bytes) -> Image.Image | None:
 def _load(path: Path, picture: Image.Image) -> Image.Image:
     """Return the picture opened from `path` with its pixels decoded; of TIFF turned upright."""
     if picture.format in jpeg.FORMATS and (pixels := jpeg.decode(path, path.read_bytes(), "RGB")) is not None:
-        if pixels.shape[-1] == 4:
-            return Image.frombytes("CMYK", picture.size, (255 - pixels).tobytes())  # Adobe's are inverted
+        if pixels.shape[-1] == 4:  # Adobe's are inverted
+            return Image.frombytes("CMYK", picture.size, (255 - pixels).tobytes())
         return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
     if not isinstance(picture.info.get("xmp", b""), bytes):
         del picture.info["xmp"]  # Pillow searches it for an orientation
@@ -468,8 +467,7 @@ def _of_empty_alpha(path: Path) -> str:
 
 
 def _deep(path: Path, stored: tiff.Stored, profile: bytes, coding: Coding | None) -> PixelsAndNotes:
-    """Return grey or RGB of 16 bits (which Pillow truncates) or 8, over white, in sRGB, not rotated; their opacity; and
-    notes."""
+    """Return grey or RGB of 16 bits (which Pillow truncates) or 8, over white, in sRGB, not rotated, opacity, notes."""
     white = 65535 if stored.colours.itemsize == 2 else 255
     image, alpha = to_tensor(np.ascontiguousarray(stored.colours), stored.white or white), None
     notes: tuple[str, ...] = ()
