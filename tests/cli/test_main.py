@@ -48,21 +48,16 @@ def test_unknown_command_is_one_sentence_with_the_nearest(given, suggestion):
     assert len(said.stderr.splitlines()) == 1
 
 
-@pytest.mark.alone
-def test_help_answers_quickly():
-    """Under 0.15 s of processor time more than Python itself, best of five: rich alone would take a third of it."""
-
-    def spent(*command: object) -> float:
-        seconds = []
-        for _ in range(5):
-            before = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
-            subprocess.run(command, capture_output=True, check=True)
-            seconds.append(sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - before)
-        return min(seconds)
-
-    bare = spent(sys.executable, "-c", "pass")
-    for words in (["--help"], ["predict", "--help"], ["evaluate", "--help"], ["train", "--help"]):
-        assert spent(COMMAND, *words) - bare < 0.15, words
+@pytest.mark.parametrize("words", [(), ("predict",), ("evaluate",), ("train",)])
+def test_help_imports_few_modules(words):
+    """They are what it waits for (`python -m benchmarks startup` has the time, which no test of a busy machine can
+    have): 150 with Python's own; rich alone would add 90."""
+    code = (
+        f"import sys\nfrom cyclopean.cli import main\ntry: main({[*words, '--help']!r})\n"
+        "except SystemExit: print(len(sys.modules), file=sys.stderr)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(said.stderr) < 170
 
 
 def test_help_imports_nothing_heavy():

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import unquote
 
 from cyclopean.errors import InputError
 from cyclopean.io.files import CLIPS, PRIVATE, is_film, private_folder, shortened
@@ -53,6 +52,8 @@ class Remote:
 
     @property
     def _path(self) -> PurePosixPath:
+        from urllib.parse import unquote  # late: every --help would wait for it
+
         path = self.url.partition("://")[2]
         return PurePosixPath(unquote(re.split("[?#]", path, maxsplit=1)[0]) if scheme(self.url) in WEB else path)
 
