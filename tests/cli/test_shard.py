@@ -221,7 +221,7 @@ class Ranges(http.server.SimpleHTTPRequestHandler):
 
 @pytest.mark.filterwarnings("ignore")  # of the client's event loop, when the test ends
 def test_items_are_fetched_from_a_web_server_one_by_one(packed):
-    pytest.importorskip("aiohttp")
+    pytest.importorskip("aiohttp", reason="http:// needs the extra 'remote'")
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Ranges, directory=str(packed)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:

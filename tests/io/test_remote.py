@@ -112,7 +112,7 @@ class Endless(http.server.SimpleHTTPRequestHandler):
 
 @pytest.mark.filterwarnings("ignore")  # of the client's event loop, when the test ends
 def test_a_web_server(tmp_path, monkeypatch):
-    pytest.importorskip("aiohttp")
+    pytest.importorskip("aiohttp", reason="http:// needs the extra 'remote'")
     (tmp_path / "a b.jpg").write_bytes(b"content")
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Endless, directory=str(tmp_path)))
     threading.Thread(target=server.serve_forever, daemon=True).start()

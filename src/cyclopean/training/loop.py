@@ -181,7 +181,7 @@ def _fabric(run: Run) -> Fabric:
 
 def _keep_freed_memory() -> None:
     """Let this process keep the memory of tensors that it frees. By default glibc gives large blocks back, and the
-    system clears them page by page in the next step: up to a fifth of its time on a CPU."""
+    system clears them page by page again in every step."""
     if sys.platform == "linux":
         with suppress(AttributeError):  # another C library than glibc
             adjust = ctypes.CDLL(None).mallopt
