@@ -10,14 +10,16 @@ from torch import Tensor
 
 from cyclopean.bench.stereo import far, in_frame
 from cyclopean.geometry import Pinhole, pixel_grid, translation
-from cyclopean.methods.base import Method
+from cyclopean.losses import pyramid
+from cyclopean.methods.base import Method, known_pose
 from cyclopean.methods.garg import Garg
 from cyclopean.methods.monodepth import Monodepth
+from cyclopean.methods.photometric import DisparityPyramid, PhotometricLoss, SourceView
 from cyclopean.methods.supervised_disparity import SupervisedDisparity
 from cyclopean.sample import Sample, view
 from cyclopean.training.options import GARG, MONODEPTH, LossConfig
 
-STEPS, RATE = 100, 4e-3
+STEPS, RATE = 200, 2e-3
 SIZE, FOCAL, BASELINE, HEIGHT = (64, 96), 0.8, 0.3, 1.2  # metres; the floor is so far below the camera
 RIG = (FOCAL, BASELINE)
 
@@ -111,20 +113,30 @@ def least() -> float:
 
 @pytest.mark.slow
 def test_pairs_without_labels_teach_metres(least):
-    """Measured: 0.64 of the best guess, as the supervised twin (0.65); compared with black borders 0.90."""
-    error = learned(lr(in_frame(MONODEPTH)))
-    assert error < 0.75 * least
+    """Measured with seeds 0 to 3: 0.41 to 0.53 of the best guess, about as the supervised twin (0.36 to 0.47)."""
+    assert learned(lr(in_frame(MONODEPTH))) < 0.7 * least
 
 
-@pytest.mark.slow
-def test_black_borders_teach_less(least):
-    """The setting that `bench stereo` leaves out, and why."""
-    assert learned(lr(MONODEPTH)) > 0.8 * least
+def test_black_borders_are_cheaper_than_the_truth():
+    """Why `bench stereo` leaves out what the other camera does not see: compared with black, depth that is infinite there
+    costs less than the truth, which nothing else does."""
+    pairs = scenes(48, 1)
+    true = FOCAL * BASELINE / pairs.depth
+    outside = pixel_grid(SIZE, true)[..., 0] < true
+    disparities = {"true": true, "collapsed": true.where(~outside, 0), "too far": 0.8 * true}
+    source = SourceView(pairs.sources[0], known_pose("monodepth", pairs.sources[0]))
+    for rules, cheaper in ((MONODEPTH, {"collapsed"}), (in_frame(MONODEPTH), set())):
+        loss = PhotometricLoss(rules, lambda _: [])
+        costs = {
+            name: float(loss(pairs.target, DisparityPyramid(tuple(pyramid(d, 4))), [source])["appearance"])
+            for name, d in disparities.items()
+        }
+        assert {name for name in costs if costs[name] < 0.9 * costs["true"]} == cheaper, (rules, costs)
 
 
 @pytest.mark.slow
 def test_the_linearized_warp_teaches_metres(least):
-    """Garg et al., end to end; measured: 0.54."""
+    """Garg et al., end to end; measured with seeds 0 to 3: 0.39 to 0.44."""
     torch.manual_seed(0)
     assert learned(Garg("compact", 0.25, rig=RIG, rules=in_frame(GARG))) < 0.7 * least
 
@@ -132,4 +144,4 @@ def test_the_linearized_warp_teaches_metres(least):
 @pytest.mark.slow
 def test_the_twin_with_labels_learns_metres(least):
     torch.manual_seed(0)
-    assert learned(SupervisedDisparity("compact", 0.25, rig=RIG)) < 0.75 * least
+    assert learned(SupervisedDisparity("compact", 0.25, rig=RIG)) < 0.7 * least
