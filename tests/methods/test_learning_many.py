@@ -118,8 +118,8 @@ def test_pairs_without_labels_teach_metres(least):
 
 
 def test_black_borders_are_cheaper_than_the_truth():
-    """Why `bench stereo` leaves out what the other camera does not see: compared with black, depth that is infinite there
-    costs less than the truth, which nothing else does."""
+    """Why `bench stereo` leaves out what the other camera does not see: compared with black, infinite depth there costs
+    less than the truth."""
     pairs = scenes(48, 1)
     true = FOCAL * BASELINE / pairs.depth
     outside = pixel_grid(SIZE, true)[..., 0] < true
