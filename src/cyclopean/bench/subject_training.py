@@ -23,6 +23,7 @@ from cyclopean.inference.subject import Backbone
 from cyclopean.io.files import appearing
 from cyclopean.networks.mobile import Mobile
 from cyclopean.networks.subject import FEATURES, SubjectNet
+from cyclopean.training.loop import emulates_bfloat16
 
 PICTURES, CLICKS = 4, 8  # of a step
 RATE = 2e-3
@@ -192,7 +193,7 @@ def _loss(network: SubjectNet, items: Sequence[Item], rng: random.Random) -> Flo
             masks.append(torch.from_numpy(mask[:, ::-1].copy() if mirrored else mask))
     shown = [torch.cat(x).float().contiguous(memory_format=torch.channels_last) for x in zip(*features, strict=True)]
     evident = torch.cat(evidence).float()
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=not emulates_bfloat16(evident.device)):
         embeddings = network.embed(shown, evident)
         logits = network(embeddings, torch.tensor(points).view(len(items), CLICKS, 1, 2))
     logits, target = logits.float().flatten(0, 1), torch.stack(masks).float()
