@@ -27,6 +27,7 @@ REMEDIES = {  # of what systems refuse: why, and what to do
     errno.EMFILE: "too many files are open; raise the limit (ulimit -n)",
     errno.EROFS: "the disk can only be read; write elsewhere",
     errno.EIO: "the disk or its connection fails; check it",
+    errno.ENAMETOOLONG: "give a shorter --out, or shorten the name of the input",
 }
 
 

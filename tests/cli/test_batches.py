@@ -40,7 +40,7 @@ def test_any_exception_becomes_one_sentence() -> None:
         "the program itself needs more memory": ImportError(
             "libtorch_cpu.so: failed to map segment from shared object"
         ),
-        "x: File name too long; check the path": OSError(errno.ENAMETOOLONG, "File name too long"),
+        "x: File name too long; give a shorter --out": OSError(errno.ENAMETOOLONG, "File name too long"),
         "x: No space left on device; the disk is full; make room": OSError(errno.ENOSPC, "No space left on device"),
         "x: File too large; a file may not grow so large": OSError(errno.EFBIG, "File too large"),
         "nobody foresaw (KeyError at test_batches.py:": KeyError("y"),
@@ -210,6 +210,9 @@ def test_a_reader_that_goes_away_and_a_full_disk_behind_the_output(commands: tup
             assert done.returncode == 2, command
             assert "(No space left on device); the disk is full; make room." in done.stderr
             assert len(done.stderr.splitlines()) == 1
+        for line in (f"{COMMAND} nonsense 2> /dev/full", f"{COMMAND} predict - --out {tmp_path} <&-"):
+            done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, env=env)
+            assert (done.returncode, "nobody foresaw" in done.stderr) == (2, False)
         line = f"ulimit -f 1; {COMMAND} predict --help > {tmp_path}/page"
         done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, env=env)
         assert done.returncode == 2

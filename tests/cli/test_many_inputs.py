@@ -74,7 +74,7 @@ def test_lists_name_what_words_would(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "MOST_LISTED", 300)
     for content, why in (
         (b"\n \n", "is empty"),
-        (picture(0), "holds no text"),
+        (picture(0), "holds no text (UTF-8 or UTF-16); a .txt is a list of inputs"),
         (b"x\n" * 301, "in parts"),
         (b"x" * 10_001, "a line of 10001 characters"),
     ):
@@ -83,6 +83,12 @@ def test_lists_name_what_words_would(tmp_path, monkeypatch):
         assert (len(jobs), why in bad["list.txt"]) == (1, True)
     Path("list.txt").write_text("list.TXT\n")  # a list of lists is none: its lines are inputs
     assert [job.source for job in jobs_for(["list.txt"], "out")[0]] == [Path("list.TXT")]
+    for name in (" two/c.png", "two/d.png ", "#1.png"):  # what has that very name comes first
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_bytes(picture(0))
+    Path("list.txt").write_text(" two/c.png\ntwo/d.png \n#1.png\n #2.png\n two/b.png \n")
+    named = [str(job.source) for job in jobs_for(["list.txt"], "out")[0]]
+    assert named == [" two/c.png", "two/d.png ", "#1.png", "two/b.png"]
     same = [f"s3://bucket/{number}/x/frame.png" for number in range(300)]  # names that meet cost no more than others
     assert len({job.stem for job in jobs_for(same, "out")[0]}) == 300
 

@@ -66,6 +66,17 @@ def test_a_model_comes_out_and_is_loaded(method, pairs, tmp_path):
 
 
 @pytest.mark.slow
+def test_training_goes_on_when_the_reader_of_its_log_leaves(pairs, tmp_path):
+    words = [*COMMAND, "supervised", "--data", str(pairs), "--out", str(tmp_path), "--steps", "4", *SMALL]
+    with subprocess.Popen([*words, "--report-every", "1"], stderr=subprocess.PIPE, text=True) as run:
+        assert run.stderr is not None
+        assert run.stderr.readline()
+        run.stderr.close()
+    assert run.returncode == 0
+    assert (tmp_path / "last" / "config.json").exists()
+
+
+@pytest.mark.slow
 def test_a_killed_run_resumes_bit_equal(pairs, tmp_path):
     """SIGKILL in the middle, data workers and all; then the weights are those of a run left in peace."""
     flags = ["--data", str(pairs), "--steps", "24", "--save-every", "0.1", "--report-every", "1", "--average", "0.9"]

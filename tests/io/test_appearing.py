@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cyclopean.errors import InputError
-from cyclopean.io.files import appearing
+from cyclopean.io.files import appearing, at_home, is_stream, write_text
 
 
 def test_files_appear_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -47,15 +47,16 @@ def test_a_short_write_without_a_number_is_a_full_disk(tmp_path):
     assert not any((tmp_path / "out").iterdir())
 
 
-def test_a_folder_in_the_place_of_a_result_leaves_nothing(tmp_path):
-    (tmp_path / "b.npy").mkdir()
+@pytest.mark.parametrize(("make", "kind"), [(Path.mkdir, "a folder"), (os.mkfifo, "a pipe or a device")])
+def test_what_is_no_file_in_the_place_of_a_result_leaves_nothing(make, kind, tmp_path):
+    make(tmp_path / "b.npy")
 
     def write() -> None:
         with appearing(tmp_path) as folder:
             for name in ("a.json", "b.npy", "c.png"):
                 (folder / name).write_text("new")
 
-    with pytest.raises(InputError, match="is a folder, and a result needs its name"):
+    with pytest.raises(InputError, match=f"is {kind}, and a result needs its name"):
         write()
     assert [p.name for p in tmp_path.iterdir()] == ["b.npy"]
 
@@ -87,3 +88,33 @@ def test_what_a_killed_process_left_is_swept(tmp_path):
         with appearing(tmp_path):  # somebody else's, who must not take ours for left over
             assert folder.exists()
     assert sorted(p.name for p in tmp_path.iterdir()) == [".cyclopean-young"]
+
+
+def test_a_pipe_takes_text_and_stays_a_pipe(tmp_path):
+    """A replaced pipe would leave its reader waiting for ever; /dev/stdout would be gone from the machine."""
+    os.mkfifo(tmp_path / "pipe")
+    reader, writer = os.pipe()
+    for place, opened in ((tmp_path / "pipe", None), (Path(f"/dev/fd/{writer}"), reader)):
+        writing = threading.Thread(target=write_text, args=(place, "whole"), daemon=True)
+        writing.start()
+        with open(place if opened is None else os.dup(opened)) as stream:
+            assert stream.read(5) == "whole"
+        writing.join()
+        assert is_stream(place)
+        assert place.exists()
+    os.close(reader)
+    with pytest.raises(InputError, match=r"cannot write to /dev/fd/\d+ \(Broken pipe\)"):
+        write_text(Path(f"/dev/fd/{writer}"), "lost")
+    os.close(writer)
+    assert not is_stream(tmp_path)
+    assert not is_stream(tmp_path / "new")
+
+
+def test_a_tilde_means_a_home_unless_a_file_has_that_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert at_home("~/a") == tmp_path / "home" / "a"
+    assert at_home("~nobody.mp4") == Path("~nobody.mp4")  # nobody's home
+    Path("~").mkdir()
+    (Path("~") / "a").touch()
+    assert at_home("./~/a") == at_home("~/a") == Path("~/a")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cyclopean.errors import InputError
+from cyclopean.io.files import at_home
 
 VARIABLE = "CYCLOPEAN_BLENDER"
 ADVICE = (
@@ -46,7 +47,7 @@ def find(where: Path | str | None = None) -> Blender:
         if on_path is None:
             raise InputError(f"no Blender was found. {ADVICE}")
         return Blender(Path(on_path), False)
-    path = Path(named).expanduser()
+    path = at_home(named)
     inside = (path / place for place in ("bin/python", "Scripts/python.exe", "blender", "blender.exe"))
     program = next((place for place in inside if place.is_file()), path) if path.is_dir() else path
     if not program.is_file():

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 
 import cyclopean
-from cyclopean.cli import output
+from cyclopean.cli import output, streams
 from cyclopean.errors import REMEDIES, InputError, sentence, unknown_name, why_unwritten
 from cyclopean.io.files import printable
 
@@ -48,12 +48,7 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; exit 0 when all went well, 2 on bad input (one sentence), 130 on Ctrl-C, TERM and HUP."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by whoever started the command
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a name that the terminal cannot show is escaped, not fatal
-            stream.reconfigure(errors="backslashreplace")
+    streams.make_usable(own=arguments is None)
     if threading.current_thread() is threading.main_thread():
         for name in ("SIGTERM", "SIGHUP"):  # of schedulers and containers, of closed terminals: clean up as on Ctrl-C
             number = getattr(signal, name, None)

@@ -11,7 +11,7 @@ from cyclopean.cli.parsing import parse, progress_bar
 from cyclopean.data import named
 from cyclopean.errors import InputError
 from cyclopean.flags import Flag
-from cyclopean.io.files import printable, reserved
+from cyclopean.io.files import at_home, printable, reserved
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def run(options: Adapt) -> int:
     if options.steps < 0:
         raise InputError(f"--steps is {options.steps}; it needs a number of steps, or 0 for --minutes.")
     clip = options.clip
-    if Path(clip).expanduser().is_dir():
+    if at_home(clip).is_dir():
         clip = f"clip:{clip}"
     kind, path, choices = named(clip)
     if kind != "clip":
@@ -69,7 +69,7 @@ def run(options: Adapt) -> int:
         from cyclopean.training.adaptation import adapt
 
         adapt(
-            clip, Path(path).expanduser(), choices, options.model, options.out,
+            clip, at_home(path), choices, options.model, options.out,
             minutes=options.minutes, steps=options.steps, resume=options.resume, say=print, bar=progress_bar,
         )  # fmt: skip
     emit({"clip": options.clip, "out": options.out})

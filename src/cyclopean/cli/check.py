@@ -14,7 +14,7 @@ from cyclopean.cli.parsing import check_writable_file, parse, progress_bar, with
 from cyclopean.errors import InputError, sentence
 from cyclopean.evaluation.tables import Table
 from cyclopean.flags import Flag
-from cyclopean.io.files import printable
+from cyclopean.io.files import at_home, printable
 
 if TYPE_CHECKING:
     from cyclopean.data.diagnose import Problem
@@ -119,7 +119,7 @@ def _examined(name: str, most: int) -> Report:
         from cyclopean.data.inspect_clip import examine_clip
 
         with progress_bar(name) as update:
-            clip = examine_clip(name, Path(path).expanduser(), options, update)
+            clip = examine_clip(name, at_home(path), options, update)
         return Report(name, clip_rows(clip), clip_problems(clip), partial(clip_json, clip), verdict(clip))
 
     from cyclopean.data.diagnose import as_json, problems, rows

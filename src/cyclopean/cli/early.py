@@ -10,7 +10,7 @@ from cyclopean.cli.output import quiet
 from cyclopean.data import is_single
 from cyclopean.errors import InputError, unknown_name, usable_device
 from cyclopean.inference import CAMERAS, NEEDS_ONNXRUNTIME, NEEDS_TRANSFORMERS
-from cyclopean.io.files import printable, read_json, refuse_unreadable, shortened
+from cyclopean.io.files import at_home, printable, read_json, refuse_unreadable, shortened
 from cyclopean.methods import FROM_SINGLE, METHODS, is_metric
 from cyclopean.training.models import BUNDLED, CONFIG, bundled, is_foreign, is_model, is_onnx, models_in, not_a_model
 
@@ -30,7 +30,7 @@ def refuse_unknown_model(name: str) -> None:
     try:
         if find_spec("transformers") is None and is_foreign(Path(name)):
             raise InputError(f"the depth model {shortened(name)} {NEEDS_TRANSFORMERS}.")
-        place = Path(name).expanduser()
+        place = at_home(name)
         if is_model(place):
             return
         if place.exists():
@@ -95,7 +95,7 @@ def known_camera(camera: str, field_of_view: float | None) -> tuple[str, Path | 
 
 def says_metric(name: str) -> bool | None:
     """Return whether the depth of a bundled model or a model's folder is in metres by its config, None if unknown."""
-    places = (BUNDLED / name, Path(name).expanduser(), Path(name) / "best", Path(name) / "last")
+    places = (BUNDLED / name, at_home(name), Path(name) / "best", Path(name) / "last")
     try:
         config = read_json(next(place for place in places if (place / CONFIG).is_file()) / CONFIG)
         if config["method"] in METHODS:

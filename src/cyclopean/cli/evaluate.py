@@ -15,7 +15,7 @@ from cyclopean.cli.parsing import check_writable_file, named_look, named_post_pr
 from cyclopean.errors import InputError, contained, unknown_name, usable_device
 from cyclopean.evaluation.protocols import PROTOCOLS, Protocol
 from cyclopean.flags import Flag
-from cyclopean.io.files import printable
+from cyclopean.io.files import at_home, printable
 
 if TYPE_CHECKING:
     from cyclopean.evaluation.entries import DepthDataset, Entry
@@ -271,11 +271,11 @@ def _check_names(options: Evaluate, data: Sequence[str], protocols: Sequence[str
         if name not in PROTOCOLS:
             raise unknown_name("protocol", name, PROTOCOLS)
     for name in models:
-        if is_model(Path(name).expanduser()) or not Path(name).expanduser().is_dir():  # a folder may hold depth files
+        if is_model(at_home(name)) or not at_home(name).is_dir():  # a folder may hold depth files
             refuse_unknown_model(name)
     refuse_missing_backend(options.backend)
     for name in _names(options.elsewhere.predictions) if options.elsewhere.predictions else ():
-        if not Path(name).expanduser().exists():
+        if not at_home(name).exists():
             raise InputError(f"{name} does not exist; give folders or .npy files of predictions.")
 
 

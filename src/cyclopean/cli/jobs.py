@@ -103,8 +103,10 @@ def _contained(name: str, bad: dict[str, str]) -> Iterator[None]:
 
 
 def _listed(name: str) -> list[str]:
-    """Return the lines of a list, less empty ones and those that begin with #. Raises InputError for a list that is too
-    long."""
+    """Return the lines of a list, less empty ones and comments, which begin with # and name no file.
+
+    Raises InputError for a list that is empty or too long.
+    """
     if name == "-":
         data = sys.stdin.buffer.read(MOST_TEXT + 1)
         if len(data) > MOST_TEXT:
@@ -113,10 +115,11 @@ def _listed(name: str) -> list[str]:
             )
         text = text_of(data, "the standard input")
     else:
-        text = read_text(Path(name))
+        text = read_text(Path(name), f"a {LIST} is a list of inputs; a photo or a clip needs another suffix")
     if text.count("\n") > MOST_LISTED:
         raise InputError(f"the list {name} has more than {MOST_LISTED} lines; give it in parts.")
-    lines = [line for line in map(str.strip, text.split("\n")) if line and not line.startswith("#")]
+    lines = [line if os.path.lexists(line) else line.strip() for line in text.split("\n")]  # names may have blanks
+    lines = [line for line in lines if line and (not line.startswith("#") or os.path.lexists(line))]
     if not lines:
         raise InputError(f"the list {name} is empty; write a path or a URL on each line.")
     if (longest := max(map(len, lines))) > LONGEST:

@@ -18,7 +18,17 @@ from cyclopean.cli.output import quiet
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.flags import Flag
 from cyclopean.inference import POST_PROCESSES
-from cyclopean.io.files import CLIPS, DEPTHS, PHOTOS, RAWS, appearing, printable, refuse_unwritable, write_text
+from cyclopean.io.files import (
+    CLIPS,
+    DEPTHS,
+    PHOTOS,
+    RAWS,
+    appearing,
+    is_stream,
+    printable,
+    refuse_unwritable,
+    write_text,
+)
 from cyclopean.io.remote import Remote
 
 T = TypeVar("T")
@@ -280,7 +290,11 @@ def check_writable(folders: Iterable[Path]) -> None:
 
 
 def check_writable_file(path: Path) -> None:
-    """Raise InputError unless a file can appear at `path`, before any work."""
+    """Raise InputError unless a file can appear at `path`, or a pipe or a device takes it, before any work."""
+    if str(path) == "-":
+        raise InputError("- is no name of a file; give /dev/stdout for the output of the command, or a name.")
+    if is_stream(path):
+        return
     if path.is_dir():
         raise InputError(f"{path} is a folder; give the name of a file, such as {path / 'results'}.")
     check_writable([path.parent])
@@ -310,6 +324,7 @@ def with_progress(items: Iterable[T], title: str, total: int | None = None) -> I
 
 
 def write_whole(path: Path, content: str) -> None:
-    """Write `content` to `path` whole or not at all, and print where."""
+    """Write `content` to `path` whole or not at all, and print where, unless it is printed itself."""
     write_text(path, content)
-    print(f"wrote {printable(path)}")
+    if not is_stream(path):
+        print(f"wrote {printable(path)}")

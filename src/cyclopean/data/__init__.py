@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.io.files import CLIPS, PHOTOS, is_film
+from cyclopean.io.files import CLIPS, PHOTOS, at_home, is_film
 
 if TYPE_CHECKING:
     from cyclopean.data.base import Items
@@ -79,17 +79,18 @@ def named(name: str) -> tuple[str, str, dict[str, str]]:
     """
     options: dict[str, str] = {}
     place = name
-    while match := OPTION.search(place):
+    while (match := OPTION.search(place)) and not at_home(place).exists():
         options = {match[1]: match[2]} | options
         place = place[: match.start()]
     kind, colon, path = place.partition(":")
-    if colon and kind not in DATASETS and Path(place).expanduser().exists():  # such as 12:30.mp4
+    known = kind in DATASETS and (not path or at_home(path).exists())
+    if colon and not known and at_home(place).exists():  # such as 12:30.mp4
         kind, colon, path = place, "", ""
     if not colon and kind not in PATHLESS:
-        kind, path = "clip" if is_film(Path(place).expanduser()) else "folder", place
-        if kind == "folder" and (Path(place).expanduser() / "shards.json").is_file():
+        kind, path = "clip" if is_film(at_home(place)) else "folder", place
+        if kind == "folder" and (at_home(place) / "shards.json").is_file():
             kind = "shards"
-        if kind == "folder" and not Path(place).expanduser().exists() and "/" not in place:
+        if kind == "folder" and not at_home(place).exists() and "/" not in place:
             raise _no_folder(place)
     if kind not in DATASETS:
         raise unknown_name("kind of data set", kind, DATASETS)
@@ -97,7 +98,7 @@ def named(name: str) -> tuple[str, str, dict[str, str]]:
         raise InputError(f"{name!r} does not fit; motorcycle takes no path, every other kind needs one: {kind}:PATH.")
     if kind == "shards":
         path = re.sub(r"^(\w+):/+", r"\1://", path)  # a Path has lost one of the two
-    if path and not (kind == "shards" and "://" in path) and not Path(path).expanduser().exists():
+    if path and not (kind == "shards" and "://" in path) and not at_home(path).exists():
         needed = "file" if path.lower().endswith(CLIPS) else "folder of a data set"
         raise InputError(f"{path} does not exist; give the {needed}.")
     return kind, path, options
@@ -106,7 +107,7 @@ def named(name: str) -> tuple[str, str, dict[str, str]]:
 def is_clip(name: str) -> bool:
     """Return whether a name means a film, or a folder of numbered frames and nothing else, as `named` takes it."""
     kind, path, _ = named(name)
-    place = Path(path).expanduser()
+    place = at_home(path)
     if kind == "clip":
         return not (place / "dataset.json").exists()
     if kind != "folder" or name.startswith("folder:") or not place.is_dir():
@@ -125,7 +126,7 @@ def is_single(name: str) -> bool:
 def named_panoramas(name: str) -> str:
     """Return the full name of a data set of panoramas: of a plain folder or a film, `panoramas:PATH`, unless it is a
     folder that `cyclopean render` wrote."""
-    place = Path(name).expanduser()
+    place = at_home(name)
     plain = place.is_dir() and not (place / "dataset.json").exists()
     return f"panoramas:{name}" if plain or (place.is_file() and is_film(place)) else name
 
@@ -136,7 +137,7 @@ def same_data(one: str, other: str) -> bool:
         (kind, path, options), (other_kind, other_path, other_options) = named(one), named(other)
     except InputError:  # what is not there any more is not the same
         return False
-    places = (Path(place).expanduser().resolve() for place in (path, other_path))
+    places = (at_home(place).resolve() for place in (path, other_path))
     return (kind, options) == (other_kind, other_options) and next(places) == next(places)
 
 

@@ -16,7 +16,7 @@ from cyclopean.errors import InputError, unknown_name
 from cyclopean.io import limits
 from cyclopean.io.decoding import read_header, read_image, read_stored
 from cyclopean.io.depth_formats import plane_header, read_plane, sky_at_infinity
-from cyclopean.io.files import CLIPS, PHOTOS, read_json, read_text, refuse_unreadable, shortened
+from cyclopean.io.files import CLIPS, PHOTOS, at_home, read_json, read_text, refuse_unreadable, shortened
 from cyclopean.io.limits import MOST_MEGAPIXELS
 
 LOG = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ Numbers = TypeVar("Numbers", float, np.ndarray)
 
 def existing_folder(path: Path | str) -> Path:
     """Return `path` as a folder. Raises InputError if it is none."""
-    folder = Path(path).expanduser()
+    folder = at_home(path)
     if not folder.exists():
         raise InputError(f"{folder} does not exist; give the folder of a data set.")
     if is_archive(folder):
@@ -143,7 +143,7 @@ def whole_number(option: str, text: str | int) -> int:
 
 def read_list(path: Path | str) -> list[tuple[str, str]]:
     """Return the lines of a split that hold something other than a comment, each with the place to name in an error."""
-    file = Path(path).expanduser()
+    file = at_home(path)
     lines = [(line.strip(), f"{file}, line {n}") for n, line in enumerate(read_text(file).splitlines(), 1)]
     lines = [(line, place) for line, place in lines if line and not line.startswith("#")]
     if not lines:

@@ -32,7 +32,7 @@ from cyclopean.data.files import (
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole, size_of
 from cyclopean.io.decoding import read_image
-from cyclopean.io.files import refuse_unreadable
+from cyclopean.io.files import at_home, refuse_unreadable
 from cyclopean.sample import Sample, view
 
 NEEDED = "install what reads it with pip install 'cyclopean[matlab]'."
@@ -100,7 +100,7 @@ class NyuDataset(Items):
     most_depth = 10.0
 
     def __init__(self, path: Path | str, splits: Path | str | None = None, part: str = "test") -> None:
-        self.path = Path(path).expanduser()
+        self.path = at_home(path)
         if (self.path / LABELLED).is_file():
             self.path = self.path / LABELLED
         chosen = PARTS[choice("part of NYU", part, PARTS)]
@@ -116,7 +116,7 @@ class NyuDataset(Items):
             needs = f"{LABELLED}, or a folder with rgb_00000.jpg and sync_depth_00000.png"
             frames = nonempty(pictures, path, "NYU frame", needs)
         if splits is not None:
-            numbers = [int(n) - 1 for n in read_mat(Path(splits).expanduser(), chosen).ravel()]  # Matlab counts from 1
+            numbers = [int(n) - 1 for n in read_mat(at_home(splits), chosen).ravel()]  # Matlab counts from 1
             if not all(0 <= n < len(frames) for n in numbers):
                 raise InputError(f"{splits} lists items that {path} does not have; give the .mat that it is for.")
             frames = [frames[n] for n in numbers]

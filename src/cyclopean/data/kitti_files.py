@@ -21,7 +21,7 @@ from cyclopean.data.files import (
     read_list,
 )
 from cyclopean.errors import InputError
-from cyclopean.io.files import read_text, refuse_unreadable, shortened
+from cyclopean.io.files import at_home, read_text, refuse_unreadable, shortened
 
 Matrix = Float[np.ndarray, "3 4"]
 Points = Float[np.ndarray, "n 3"]
@@ -185,7 +185,7 @@ def read_frames(path: Path | str) -> list[Frame]:
 
 def read_drives(path: Path | str) -> set[str]:
     """Return the drives, such as `2011_09_26_drive_0001`, that a text names anywhere."""
-    file = Path(path).expanduser()
+    file = at_home(path)
     drives = set(DRIVE.findall(read_text(file)))
     if not drives:
         raise InputError(f"{file} names no KITTI drive, such as 2011_09_26_drive_0001; give the list of a test set.")

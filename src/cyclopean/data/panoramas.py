@@ -34,7 +34,7 @@ from cyclopean.data.files import (
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, size_of, translation
 from cyclopean.io.decoding import read_image
-from cyclopean.io.files import shortened
+from cyclopean.io.files import at_home, shortened
 from cyclopean.io.rendered_folder import SPHERE_BASELINE
 from cyclopean.io.video import describe
 from cyclopean.io.video_seeking import frames_at, index_of
@@ -67,7 +67,7 @@ def beside(image: OneImage, baseline: float) -> View:
 def panoramas(path: Path | str, masks: str = "", every: str = "", split: str = "") -> Items:
     """Open a folder of panoramas (`PanoramaPicturesDataset`), or a film of them (`PanoramaFilmDataset`), of which one
     frame in `every` seconds counts (1 without it)."""
-    if not Path(path).expanduser().is_file():
+    if not at_home(path).is_file():
         if every:
             raise InputError(f"{path} is not a film, and every={every} is for films; leave it out.")
         return PanoramaPicturesDataset(path, masks, split)
@@ -86,7 +86,7 @@ class PanoramaFilmDataset(Items):
     most_depth = ROOM_FAR
 
     def __init__(self, path: Path | str, masks: str = "", every: str = "1") -> None:
-        self.path = Path(path).expanduser()
+        self.path = at_home(path)
         self.masks = existing_folder(masks) if masks else None
         try:
             seconds = float(every)

@@ -29,7 +29,7 @@ from cyclopean.data import open_dataset
 from cyclopean.data.base import Depth, Files, Items
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole
-from cyclopean.io.files import appearing, read_json, write_anew
+from cyclopean.io.files import appearing, at_home, read_json, write_anew
 from cyclopean.io.remote import file_system, is_url
 from cyclopean.sample import Sample, View, view
 
@@ -309,7 +309,7 @@ def _reader(place: str) -> tuple[Callable[[str, int, int | None], bytes], Path |
     Raises InputError for a URL of a scheme that is not known, or whose library is not installed.
     """
     if not is_url(place):
-        folder = Path(place).expanduser()
+        folder = at_home(place)
 
         def here(name: str, first: int, last: int | None) -> bytes:
             with (folder / name).open("rb") as file:

@@ -22,7 +22,7 @@ from cyclopean.defocus.video import motion
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole, pinhole_of_angle, size_of
 from cyclopean.geometry.cameras import FIELD_OF_VIEW
-from cyclopean.io.files import shortened
+from cyclopean.io.files import at_home, shortened
 from cyclopean.io.image import grey_within
 from cyclopean.io.metadata import FILM_DIAGONAL
 from cyclopean.io.sidecar import camera_from_json
@@ -53,7 +53,7 @@ def clip(path: Path | str, step: str = STEP, fov: str = "", camera: str = "", re
     along the longer side; `camera`: a JSON file with a camera, such as a camera profile or a sidecar. Without them the
     focal length is that of the film's metadata, or else 60 degrees are assumed and logged.
     """
-    place = Path(path).expanduser()
+    place = at_home(path)
     if place.is_dir() and (place / "dataset.json").exists():
         if (step, reach) != (STEP, REACH) or fov or camera:
             raise InputError(
@@ -69,7 +69,7 @@ def clip(path: Path | str, step: str = STEP, fov: str = "", camera: str = "", re
     if gap < 1:
         raise InputError(f"step is {gap}; it needs a number of frames of at least 1.")
     _degrees(fov)
-    known = camera_in(Path(camera).expanduser()) if camera else None
+    known = camera_in(at_home(camera)) if camera else None
     far = whole_number("reach", reach)
     return (FramesDataset if place.is_dir() else VideoDataset)(place, gap, degrees, known, far)
 
@@ -287,7 +287,7 @@ def camera_of(path: Path, fov: str = "", camera: str = "") -> tuple[Size, Pinhol
         described = describe(path)
         size, aspect, written = described.size, float(described.aspect), _written_angle(path)
     if camera:
-        return size, camera_in(Path(camera).expanduser()), "given"
+        return size, camera_in(at_home(camera)), "given"
     if degrees is not None:
         return size, pinhole_of_angle(degrees, size, aspect), "given"
     known = pinhole_of_angle(written or FIELD_OF_VIEW, size, aspect)

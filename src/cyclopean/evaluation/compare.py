@@ -12,7 +12,7 @@ from cyclopean.evaluation.protocols import FITTING, PROTOCOLS, USUAL, Alignment
 from cyclopean.evaluation.report import COLUMNS, WIDTH
 from cyclopean.evaluation.summary import interval, resamplings
 from cyclopean.evaluation.tables import Table
-from cyclopean.io.files import read_json
+from cyclopean.io.files import at_home, read_json
 
 SHOWN = 10  # images of a table
 EXPLAINED = {
@@ -116,7 +116,7 @@ NEEDED = {"data", "protocol", "rows", "per_image"}  # of each result
 
 def load(path: Path | str) -> dict[str, Any]:
     """Read a result that `cyclopean evaluate --json` wrote."""
-    path = Path(path).expanduser()
+    path = at_home(path)
     content = read_json(path)
     if not isinstance(content, dict) or content.get("format") != "cyclopean-evaluation":
         raise InputError(f"{path} is not a result of cyclopean evaluate --json; give two of those.")

@@ -20,7 +20,7 @@ from cyclopean.evaluation.rig import rig_of
 from cyclopean.geometry import Pinhole, size_of
 from cyclopean.io.depth_formats import SUFFIXES, npy_shape, read_plane, sky_at_infinity
 from cyclopean.io.depthmap import from_numbers, is_turned
-from cyclopean.io.files import refuse_unreadable, shortened
+from cyclopean.io.files import at_home, refuse_unreadable, shortened
 from cyclopean.methods.base import Ambiguity
 from cyclopean.metrics import CROPS
 from cyclopean.sample import OneMap, Sample
@@ -178,7 +178,7 @@ def read_predictions(path: Path | str, meaning: Meaning, data: DepthDataset, in_
     An array, and with `in_order` the sorted files of a folder, belong to the items of `data` in order; otherwise files
     are named as the pictures are. Raises `InputError` if numbers of items differ.
     """
-    path = Path(path).expanduser()
+    path = at_home(path)
     ambiguity: Ambiguity = "metric" if meaning.unit == "m" else "scale"
     name = path.name if path.is_file() else f"{path.name}/"
     place = _Placement(name, meaning.covers)

@@ -95,7 +95,17 @@ def refuse_unreadable(path: Path, most_bytes: int = sys.maxsize) -> None:
         raise InputError(f"{path} has {size / 1e6:.0f} MB, too much for its kind; check that it is the right file.")
 
 
-def read_text(path: Path) -> str:
+def at_home(path: str | os.PathLike[str]) -> Path:
+    """Return a path in which ~ at the beginning is a home folder, as in a shell, unless a file here has that name."""
+    if os.path.lexists(path):
+        return Path(path)
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # nobody's home
+        return Path(path)
+
+
+def read_text(path: Path, otherwise: str = "give a text file") -> str:
     r"""Return the text of a file, as `text_of` does. Every text that people bring is read here or there.
 
     Raises InputError for files that are missing, empty, not regular files, or not text.
@@ -105,10 +115,10 @@ def read_text(path: Path) -> str:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be opened ({error.strerror}).") from None
-    return text_of(data, str(path))
+    return text_of(data, str(path), otherwise)
 
 
-def text_of(data: bytes, name: str) -> str:
+def text_of(data: bytes, name: str, otherwise: str = "give a text file") -> str:
     r"""Return a text without its byte order mark: UTF-8, unless the mark is that of UTF-16 or UTF-32.
 
     Its lines end in \n, also where it ends them in \r\n or, as old Macs do, in \r. Raises InputError for what is no
@@ -119,7 +129,7 @@ def text_of(data: bytes, name: str) -> str:
     try:
         return re.sub(r"\r\n?", "\n", data.decode(coding))
     except UnicodeDecodeError:
-        raise InputError(f"{name} holds no text (UTF-8 or UTF-16); give a text file.") from None
+        raise InputError(f"{name} holds no text (UTF-8 or UTF-16); {otherwise}.") from None
 
 
 def read_json(path: Path) -> Any:
@@ -173,12 +183,33 @@ def write_anew(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8, whole or not at all; its folder is made if missing.
+    """Write a text file in UTF-8, whole or not at all; its folder is made if missing. A pipe or a device takes the text
+    as it comes.
 
     Raises InputError where it cannot be written.
     """
+    if is_stream(path):
+        number = _descriptor(path)
+        try:
+            sys.stdout.flush()  # perhaps the same
+            with open(path if number is None else os.dup(number), "w", encoding="utf-8") as stream:
+                stream.write(text)
+        except OSError as error:
+            raise InputError(f"cannot write to {path} {why_unwritten(error, 'send it elsewhere')}.") from None
+        return
     with appearing(path.parent) as folder:
         (folder / path.name).write_text(text, encoding="utf-8")
+
+
+def is_stream(path: Path) -> bool:
+    """Return whether a path is a pipe or a device, or stands for an open file, as /dev/stdout does."""
+    return _descriptor(path) is not None or (path.exists() and not path.is_file() and not path.is_dir())
+
+
+def _descriptor(path: Path) -> int | None:
+    """Return the number of the open file of this process that a path stands for."""
+    named = re.fullmatch(r"/(?:dev|proc/self)/fd/(\d+)", str(path))
+    return int(named[1]) if named else {"/dev/stdout": 1, "/dev/stderr": 2}.get(str(path))
 
 
 def _object(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -259,10 +290,9 @@ def appearing(folder: Path) -> Iterator[Path]:
             yield private
             files = sorted(path for path in private.rglob("*") if path.is_file())
             places = [folder / path.relative_to(private) for path in files]
-            if taken := next((place for place in places if place.is_dir()), None):
-                raise InputError(
-                    f"{taken} is a folder, and a result needs its name; rename it, or choose another --out."
-                )
+            if taken := next((place for place in places if place.is_dir() or is_stream(place)), None):
+                kind = "a folder" if taken.is_dir() else "a pipe or a device"
+                raise InputError(f"{taken} is {kind}, and a result needs its name; rename it, or choose another --out.")
             alone = folder.name.startswith(PRIVATE)  # a private folder is this process's own, and locked already
             with nullcontext() if alone else locked(folder):
                 for path, place in zip(files, places, strict=True):
@@ -406,8 +436,8 @@ def _lock(number: int, *, wait: bool) -> bool:
 
 
 def _cannot_write(folder: Path, error: OSError) -> InputError:
-    if error.errno == errno.ENAMETOOLONG:
-        name = max(Path(error.filename or folder).parts, key=lambda part: len(os.fsencode(part)))
+    if error.errno == errno.ENAMETOOLONG and error.filename:
+        name = max(Path(os.fsdecode(error.filename)).parts, key=lambda part: len(os.fsencode(part)))
         return InputError(
             f"cannot write {shortened(name)!r}: its {len(os.fsencode(name))} bytes are too long for this disk; "
             "give a shorter --out, or shorten the name of the input."

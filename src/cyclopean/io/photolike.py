@@ -18,6 +18,7 @@ from torch import Tensor
 
 from cyclopean.errors import InputError
 from cyclopean.io.depthmap import DepthMap
+from cyclopean.io.files import at_home
 from cyclopean.io.image import Photo, read_photo
 from cyclopean.io.limits import LEAST_SIDE
 
@@ -39,7 +40,7 @@ def as_photo(picture: object) -> Photo:
     if isinstance(picture, Photo):
         return picture
     if isinstance(picture, str | os.PathLike):
-        return read_photo(Path(picture).expanduser())
+        return read_photo(at_home(picture))
     if isinstance(picture, Image.Image):
         return _from_pillow(picture)
     if isinstance(picture, Tensor):

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from cyclopean.data import DATASETS
 from cyclopean.errors import InputError
-from cyclopean.io.files import read_json, read_text, shortened
+from cyclopean.io.files import at_home, read_json, read_text, shortened
 from cyclopean.synthetic import FAMILIES
 from cyclopean.training import models
 
@@ -131,7 +131,7 @@ def data_licence(name: str) -> str:
     """
     if name in (*FAMILIES, "all"):
         return RENDERED
-    place = Path(name.removeprefix("folder:")).expanduser() / "dataset.json"
+    place = at_home(name.removeprefix("folder:")) / "dataset.json"
     if place.is_file():
         content = read_json(place)
         made_by = content.get("made_by") if isinstance(content, dict) else None
