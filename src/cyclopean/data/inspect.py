@@ -32,6 +32,7 @@ FEATURES, RATIO, FAINT = 1500, 0.75, 0.02
 FEWEST = 20  # matches that judge a pair
 DARK, CONSTANT = 0.04, 0.004  # mean and standard deviation of luma in [0,1]; 0.004 is one grey level of 256
 STRAIGHT, SURE = 0.5, 3.0  # a power of the angle below is none; it must be known to so many of its own deviations
+CELLS, FEWEST_CELLS = 4, 8  # cells of a picture on a side, and how many must have points to show how far to trust a fit
 # Axes of the truth to be flipped, and the sign of disparities, by which both agree: what is wrong.
 FITS: dict[tuple[tuple[int, ...], int], str] = {
     ((), 1): "",
@@ -43,6 +44,9 @@ FITS: dict[tuple[tuple[int, ...], int], str] = {
     ((-1,), 1): "depth mirrored",
 }
 ALIKE, ALIKE_PX = 0.1, 1.0  # by how much disparities may differ from those of the truth: a share of them, or pixels
+MOST_FACTOR = (
+    2.0  # between disparities and those of a truth that lies otherwise: a free one would fit any to some points
+)
 AGREEING, CLEARLY = 0.6, 0.2  # share of points that must agree with the truth, and by how much more than as they stand
 ASIDE = 0.3  # sine of the angle to the baseline: points nearer to it hardly move
 STEEP = math.radians(60)  # latitude beyond which columns crowd together
@@ -67,7 +71,7 @@ class PairMeasures:
     of the distance along a pixel's ray over z (0 for depth that is z, 1 for that distance taken for z, NaN if the
     picture is too narrow, or the matches too few); `unusual`: what is implausible about the calibration, in words;
     `ahead`: share of points more than a pixel on the right side; `fit`: how disparities agree with the truth where they
-    do not as they stand, a name of `FITS`.
+    do not as they stand, a name of `FITS`; `ray`: distance along the ray over z at the points of `factor`.
     """
 
     matches: int
@@ -82,6 +86,7 @@ class PairMeasures:
     unusual: str = ""
     ahead: float = 1.0
     fit: str = ""
+    ray: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -302,14 +307,16 @@ def measure_pair(sample: Sample, source: View) -> PairMeasures:
     # The median of disparity over what the truth expects, where that is more than two pixels. In a wrong unit it may be
     # next to none: what counts then is the truth times the ratio of both medians. Points are chosen by the truth alone:
     # of those chosen by their matches too, matches that are off to one side would be more.
-    known, factor = expected > 0, math.nan
+    place = at / (width, height)
+    # the distance along the ray over z, 1 at the principal point
+    x, y = ((place - here.center[0].numpy()) / here.focal[0].numpy()).T
+    along = np.sqrt(1 + x**2 + y**2)
+    known, factor, ray = expected > 0, math.nan, 1.0
     if known.sum() >= FEWEST:
         rough = float(np.median(disparity[known]) / np.median(expected[known]))
         known &= expected * max(rough, 1.0) > 2
         if known.sum() >= FEWEST:
-            factor = float(np.median(disparity[known] / expected[known]))
-    # the distance along the ray over z, 1 at the principal point
-    x, y = ((at / (width, height) - here.center[0].numpy()) / here.focal[0].numpy()).T
+            factor, ray = float(np.median(disparity[known] / expected[known])), float(np.median(along[known]))
     return PairMeasures(
         len(at),
         float(np.median(disparity)),
@@ -319,23 +326,28 @@ def measure_pair(sample: Sample, source: View) -> PairMeasures:
         0.0 if math.isnan(lower) else lower,
         factor,
         same,
-        _trend(disparity, expected, np.sqrt(1 + x**2 + y**2)),
+        _trend(disparity, expected, along, place),
         unusual,
         float(np.mean(disparity > 1)),
         _fit(disparity, strength * rho[0, 0].numpy().astype(np.float64), row, column),
+        ray,
     )
 
 
 def _fit(disparity: Numbers, expected: Plane, row: Indices, column: Indices) -> str:
     """Return how the matches agree with the disparities that the truth expects, up to one factor: a name of `FITS`, ""
-    where they do as they stand, or no other way is clearly better."""
+    where they do as they stand, cannot be judged so, or no other way is clearly better."""
     shares = dict.fromkeys(FITS.values(), 0.0)
     for (axes, sign), name in FITS.items():
         there = np.flip(expected, axes)[row, column]
         known = np.isfinite(there) & (there > 2)
         if known.sum() < FEWEST:
+            if not name:
+                return ""
             continue
         factor = float(np.median(sign * disparity[known] / there[known]))
+        if axes and not 1 / MOST_FACTOR < factor < MOST_FACTOR:
+            continue
         fitted = factor * there[known]
         telling = fitted > 2  # of points that hardly move every disparity would do
         if telling.sum() >= FEWEST:
@@ -346,29 +358,43 @@ def _fit(disparity: Numbers, expected: Plane, row: Indices, column: Indices) -> 
     return best if shares[best] > max(AGREEING, shares[""] + CLEARLY, others + CLEARLY) else ""
 
 
-def _trend(disparity: Numbers, expected: Numbers, along: Numbers) -> float:
-    """Return the power p of disparity = (a + b / expected) expected along^p, by robust least squares; NaN if unsure.
+def _trend(disparity: Numbers, expected: Numbers, along: Numbers, place: Points) -> float:
+    """Return the power p of disparity = (a + b / expected) expected along^p; NaN if unsure. `place` is where the points
+    lie, as fractions of the picture.
+
+    Its deviation is that of a jackknife over cells of the picture: points beside each other are off together, by a thing
+    that repeats or whose edge hides another, and a power that hangs on one such place means nothing.
+    """
+    known = np.isfinite(expected) & (np.minimum(disparity, expected) > 1)
+    column, row = np.clip((place[known] * CELLS).astype(int), 0, CELLS - 1).T
+    cell = row * CELLS + column
+    cells = np.unique(cell)
+    if known.sum() < FEWEST or len(cells) < FEWEST_CELLS:
+        return math.nan
+    points = disparity[known], expected[known], along[known]
+    powers = np.array([_power(*(values[cell != one] for values in points)) for one in cells])
+    deviation = math.sqrt(len(cells) - 1) * float(powers.std())
+    return _power(*points) if deviation * SURE < STRAIGHT else math.nan
+
+
+def _power(disparity: Numbers, expected: Numbers, along: Numbers) -> float:
+    """Return the power p of disparity = (a + b / expected) expected along^p, by robust least squares; NaN if a is not
+    above 0.
 
     `b` is there since a shift between the pictures makes near and far things differ, and near things often stand in the
     lower corners: only what goes with the angle of view itself may count.
     """
-    known = np.isfinite(expected) & (np.minimum(disparity, expected) > 1)
-    if known.sum() < FEWEST:
-        return math.nan
-    ratio, angle, far = disparity[known] / expected[known], np.log(along[known]), 1 / expected[known]
+    ratio, angle, far = disparity / expected, np.log(along), 1 / expected
     rows = np.stack([np.ones_like(angle), angle - angle.mean(), far - far.mean()], 1)
     # Matches are off by pixels, near things least for their size; nothing is so near that it alone counts.
-    sure = np.minimum(expected[known], np.quantile(expected[known], 0.95))
+    sure = np.minimum(expected, np.quantile(expected, 0.95))
     weight = sure / sure.max()
     for _ in range(10):
         fit = np.linalg.lstsq(rows * weight[:, None], ratio * weight, rcond=None)[0]
         off = np.abs(ratio - rows @ fit) * sure
         scale = max(1.4826 * float(np.median(off)), 0.05)
         weight = sure / sure.max() * np.sqrt(1 / (1 + (off / scale) ** 2))
-    normal = np.linalg.pinv((rows * weight[:, None]).T @ (rows * weight[:, None]))
-    spread = float(np.sqrt(normal[1, 1])) * scale / sure.max()
-    power = float(fit[1] / fit[0]) if fit[0] > 0 else math.nan
-    return power if spread * SURE < abs(fit[0]) * STRAIGHT else math.nan
+    return float(fit[1] / fit[0]) if fit[0] > 0 else math.nan
 
 
 def measure_panorama(sample: Sample, filed: Depth | None = None) -> PanoramaMeasures | None:
