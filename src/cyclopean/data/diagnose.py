@@ -9,14 +9,12 @@ from typing import Any
 
 from cyclopean.data.inspect import (
     BACKGROUND,
-    FEWEST,
-    STRAIGHT,
     Inspection,
     Measures,
     PairMeasures,
     PanoramaMeasures,
 )
-from cyclopean.data.inspect_depth import PLACEMENTS
+from cyclopean.data.inspect_depth import FEWEST, PLACEMENTS, STRAIGHT
 
 NAMED = 3
 ROWS_PX, ROWS = 0.5, 0.001  # rows of a rectified pair may differ by so many pixels, or by so much of the width
@@ -334,6 +332,9 @@ def rows(inspection: Inspection) -> list[tuple[str, str]]:
         ("constant, dark", f"{share(sum(x.constant for x in items))}, {share(sum(x.dark for x in items))}"),
         ("pairs", f"{len(pairs)}, {len(judged)} judged" if pairs else "none rectified"),
     ]
+    if several := sum(x.several for x in items):
+        what = "have files of several pictures, pages or frames, of which one is used"
+        table.append(("frames", f"{several} of {len(items)} items {what}"))
     if judged:
         table += [
             ("matches", f"{statistics.median(p.matches for p in judged):.0f} a pair (median)"),
