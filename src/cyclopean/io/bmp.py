@@ -29,7 +29,7 @@ def rare_kind(path: Path) -> str:
     return INSIDE.get(packed) or f"{bits} bits a pixel, {'-'.join(counts)} for {which}"
 
 
-def opacity(data: bytes) -> UInt8[np.ndarray, "h w"] | None:
+def opacity(data: bytes) -> UInt8[np.ndarray, "h w 1"] | None:
     """Return the opacity of a BMP of 16 bits a pixel, 0 to 255; None for those of other bits, or without opacity."""
     if len(data) < HEAD:
         return None
@@ -37,6 +37,6 @@ def opacity(data: bytes) -> UInt8[np.ndarray, "h w"] | None:
     mask = struct.unpack_from("<I", data, FIRST + 12)[0] if length >= VERSION_3 else 0
     if bits != 16 or packed not in MASKED or not mask:
         return None
-    rows = np.frombuffer(data, "<u2", abs(height) * -(-width // 2) * 2, start).reshape(abs(height), -1)[:, :width]
+    rows = np.frombuffer(data, "<u2", abs(height) * -(-width // 2) * 2, start).reshape(abs(height), -1)[:, :width, None]
     values = (rows & mask) // (mask & -mask)
     return np.round(values * (255 / (mask // (mask & -mask)))).astype(np.uint8)[:: -1 if height > 0 else 1]
