@@ -184,16 +184,64 @@ def test_depth_of_squares_that_lies_on_its_side_is_guessed(tmp_path):
 
 def test_points_that_hardly_move_tell_nothing_of_how_depth_lies():
     """Far things above, near ones without texture below: turned upside down, one factor would explain the far ones."""
-    picture = np.vstack([pairs.texture(0, (60, 200))[..., 0] / 255, np.full((60, 200), 0.5)])
-    depth = np.repeat([200.0, 20.0], 60)[:, None].repeat(200, 1)  # 0.9 pixels, and 9
-    sample = single(picture, depth)
-    pose = torch.eye(4)[None].clone()
-    pose[0, 0, 3] = -0.9
-    other = view(torch.roll(sample.target.image, -1, 3), sample.target.camera, pose)
-    measured = measure(replace(sample, sources=(other,))).pair
-    assert measured is not None
-    assert measured.matches > 30
-    assert measured.fit == ""
+    sure = np.random.default_rng(0).uniform(3, 30, (30, 200))  # a stripe of which the truth expects what is not there
+    for moves, far, near, stripe in ((1.0, 0.9, 9.0, None), (2.2, 1.9, 40.0, None), (2.2, 1.9, 40.0, sure)):
+        picture = np.vstack([pairs.texture(0, (60, 200))[..., 0] / 255, np.full((60, 200), 0.5)])
+        expected = np.repeat([far, near], 60)[:, None].repeat(200, 1)
+        if stripe is not None:
+            expected[30:60] = stripe
+        other = cv2.warpAffine(picture, np.float32([[1, 0, -moves], [0, 1, 0]]), (200, 120), flags=cv2.INTER_CUBIC)
+        measured = measure(stereo(picture, other, 200 * 0.1 / expected)).pair
+        assert measured is not None
+        assert measured.matches > 30
+        assert measured.fit == "", (moves, far, near)
+
+
+def test_distances_along_the_ray_are_told_from_z_that_one_corner_contradicts():
+    """Points in the middle and in a corner, which moved further than its true depth says: that proves no distances."""
+    (height, width), wall = (96, 160), pairs.texture(0, (96, 220))[..., 0] / 255
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    ray = np.hypot(1, np.hypot(x + 0.5 - width / 2, y + 0.5 - height / 2) / (width / 2))
+    disparity = np.where(y < height / 2, 6.0, 9.0).astype(np.float32)
+    corner, middle = (x > 125) & (y > 70), (np.abs(x - width / 2) < 28) & (np.abs(y - height / 2) < 28)
+    for distances, everywhere, trend in ((False, True, 0), (True, True, 1), (False, False, None), (True, False, None)):
+        picture = cv2.remap(wall, x + 30, y, cv2.INTER_CUBIC)
+        picture = np.where(everywhere | corner | middle, picture, 0.5)
+        moved = np.where(corner & (not everywhere), 1.35 * disparity, disparity)
+        other = cv2.remap(picture, (x + moved).astype(np.float32), y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+        pair = measure(stereo(picture, other, 0.5 * width * 0.1 / disparity * (ray if distances else 1), 0.5)).pair
+        assert math.isnan(pair.trend) if trend is None else pair.trend == pytest.approx(trend, abs=0.1)
+
+
+def test_pairs_whose_depth_is_the_distance_along_the_ray_are_named_and_no_others():
+    def trends(*values: float, **other: float) -> Inspection:
+        return seen(*(replace(GOOD, trend=value, **other) for value in values))
+
+    nan = math.nan
+    for values, names in (
+        ((0.0, 0.1, nan, -0.1), ()),
+        ((1.0, 1.1, nan, 0.9, 0.0), ("0", "1", "3")),  # most are wrong: others are not named with them
+        ((0.0, 1.06, 1.13, 0.1, 0.0, 0.0), ("1", "2")),  # a few among good ones
+        ((0.0, 0.6, 0.1), ()),  # not far enough off for a single one
+        ((0.6, 0.9, 1.0), ("0", "1", "2")),
+        ((0.0, -1.0, 0.1), ("1",)),
+    ):
+        told = problems(trends(*values))
+        assert [problem.kind for problem in told] == ["distance"] * bool(names), values
+        assert all(problem.names == names for problem in told), values
+    assert kinds(trends(1.0, 1.1, nan, factor=1.3, ray=1.25)) == ["distance"]  # explains the factors too
+    assert kinds(trends(-1.0, -1.1, nan, factor=0.8, ray=1.25)) == ["distance"]
+    assert kinds(trends(1.0, 1.1, nan, factor=2.0, ray=1.25)) == ["calibration", "distance"]
+    assert kinds(trends(0.0, 0.1, nan, factor=1.3, ray=1.25)) == ["calibration"]
+
+
+def stereo(picture: np.ndarray, other: np.ndarray, depth: np.ndarray, focal: float = 1.0) -> Sample:
+    """A pair of pictures 0.1 apart, and the depth of the left one."""
+    sample, pose = single(picture, depth), torch.eye(4)[None].clone()
+    pose[0, 0, 3] = -0.1
+    camera = Pinhole(torch.tensor([[focal, focal * picture.shape[1] / picture.shape[0]]]), torch.full((1, 2), 0.5))
+    second = view(single(other, depth).target.image, camera, pose)
+    return replace(sample, target=view(sample.target.image, camera), sources=(second,))
 
 
 def single(picture: np.ndarray, depth: np.ndarray) -> Sample:

@@ -171,6 +171,45 @@ def test_what_a_tiff_stores_is_the_reason_why_it_is_not_read(tmp_path: Path) -> 
             read_photo(path)
 
 
+def test_inks_are_cyan_magenta_yellow_and_black_or_named(tmp_path: Path) -> None:
+    """By the ink set, 2 for others, and their names; a reversed range of dots has bare paper at 255."""
+    path, inks, four = tmp_path / "a.tif", stored(1 - SCENE, 8), "Cyan\0Magenta\0Yellow\0Black\0"
+
+    def write(samples: np.ndarray, *tags: tuple[int, int, int, object], **other: object) -> None:
+        tifffile.imwrite(path, samples, photometric="separated", metadata=None, extratags=tags, **other)
+
+    def named(names: str) -> tuple[tuple[int, int, int, object], ...]:
+        return (332, 3, 1, 2), (333, 2, len(names), names)
+
+    none = np.zeros((H, W, 1), np.uint8)
+    cmyk = np.concatenate([inks, none], -1)
+    for packed in (None, "zlib"):
+        for samples, tags in (
+            (cmyk, ()),
+            (cmyk, ((332, 3, 1, 1),)),
+            (cmyk, named(four)),
+            (255 - cmyk, ((336, 1, 2, (255, 0)),)),
+            (255 - cmyk, ((336, 1, 8, (255, 0) * 4),)),
+            (cmyk, ((336, 1, 2, (0, 255)),)),
+        ):
+            write(samples, *tags, compression=packed)
+            assert np.abs(as_array(read_photo(path)) - SCENE).max() < 1.5 / 255, tags
+    for samples, names, words in (
+        (cmyk[..., [3, 0, 1, 2]], "White\0Cyan\0Magenta\0Yellow\0", r"4 inks \(White, Cyan, Magenta, Yellow\)"),
+        (np.concatenate([cmyk, none, none], -1), f"{four}Orange\0Green\0", "6 inks .Cyan, .*, Orange, Green"),
+        (inks, "Cyan\0Magenta\0Yellow\0", r"3 inks \(Cyan, Magenta, Yellow\)"),
+        (none[..., 0], "Black\0", r"1 ink \(Black\)"),
+    ):
+        photometric = {W: "minisblack", 3: "rgb"}.get(samples.shape[-1], "separated")
+        tifffile.imwrite(path, samples, photometric=photometric, metadata=None, extratags=named(names))
+        data = path.read_bytes()  # the writer refuses fewer than four inks
+        for code in (1, 2):
+            data = data.replace(struct.pack("<HHII", 262, 3, 1, code), struct.pack("<HHII", 262, 3, 1, 5))
+        path.write_bytes(data)
+        with pytest.raises(InputError, match=f"stores {words}.* instead of cyan, magenta, yellow and black; save it"):
+            read_photo(path)
+
+
 def test_the_main_picture_of_a_tiff_is_read_and_not_its_thumbnail(tmp_path: Path) -> None:
     path, photo, small = tmp_path / "a.tif", stored(SCENE, 16), stored(SCENE, 8)[::4, ::4]
     plain = {"photometric": "rgb", "metadata": None}

@@ -9,14 +9,12 @@ from typing import Any
 
 from cyclopean.data.inspect import (
     BACKGROUND,
-    FEWEST,
-    STRAIGHT,
     Inspection,
     Measures,
     PairMeasures,
     PanoramaMeasures,
 )
-from cyclopean.data.inspect_depth import PLACEMENTS
+from cyclopean.data.inspect_depth import FEWEST, PLACEMENTS, STRAIGHT
 
 NAMED = 3
 ROWS_PX, ROWS = 0.5, 0.001  # rows of a rectified pair may differ by so many pixels, or by so much of the width
@@ -30,6 +28,7 @@ PLACED = {
 }
 LOWER = 0.3  # rank correlation of disparity with the row: from here on what stands lower is nearer: nothing is swapped
 SATURATED = 0.001  # share of a picture's pixels that may hold the largest count by chance
+BENT = 0.75  # of a single pair among good ones: the power of the ray's length by which its depth grows to the corners
 FACTOR = 1.15  # between disparities as matched, or motion of points on a panorama, and as the truth has it
 CHECK = "check focal length, baseline and the unit of depth"
 UNITS = {"millimetres": 1000, "centimetres": 100}  # in a metre
@@ -112,8 +111,10 @@ def _report_pairs(items: Sequence[Measures], report: Report) -> None:
     )
     report("saturated", off, items, what, "write 0 there (unknown), or all depth anew with more metres per count")
 
-    # How far a factor is from 1, either way: 1 at FACTOR, 2 at its square; of single pairs as with rows.
-    factors = [(x, p.factor) for x, p in pairs if not math.isnan(p.factor)]
+    # How far a factor is from 1, either way: 1 at FACTOR, 2 at its square; of single pairs as with rows. What distances
+    # taken for z explain is no matter of calibration.
+    typical = _median(p.trend for _, p in pairs if not math.isnan(p.trend))
+    factors = [(x, p.factor / p.ray ** _bent(p.trend, typical)) for x, p in pairs if not math.isnan(p.factor)]
     distances = [(x, abs(math.log(f)) / math.log(FACTOR) if f > 0 else math.inf) for x, f in factors]
     limit = 1.0 if _median(distance for _, distance in distances) > 1 else WORSE
     off = [x for x, distance in distances if distance > limit]
@@ -124,13 +125,15 @@ def _report_pairs(items: Sequence[Measures], report: Report) -> None:
     report("calibration", off, items, what, remedy)
 
     trends = [(x, p.trend) for x, p in pairs if not math.isnan(p.trend)]
-    power = _median(trend for _, trend in trends)  # of a set: a single pair may mislead
-    if abs(power) >= STRAIGHT:
-        off = [x for x, trend in trends if trend * power > 0 and abs(trend) >= STRAIGHT]
-        what, remedy = "shrinks towards the corners, where disparities do not: z divided by the ray's length", "give z"
-        if power > 0:
-            what = "grows towards the corners, where disparities do not: the distance along the ray, not z"
-            remedy = "divide it by the length of the ray (x / z, y / z, 1)"
+    for power, what, remedy in (
+        (
+            1,
+            "grows towards the corners, where disparities do not: the distance along the ray, not z",
+            "divide it by the length of the ray (x / z, y / z, 1)",
+        ),
+        (-1, "shrinks towards the corners, where disparities do not: z divided by the ray's length", "give z"),
+    ):
+        off = [x for x, trend in trends if _bent(trend, typical) == power]
         report("distance", off, trends, f"pairs have depth that {what}", remedy)
 
     unusual = [(x, p.unusual) for x, p in pairs if p.unusual]
@@ -282,6 +285,15 @@ def _is_upside_down(item: Measures, pair: PairMeasures) -> bool:
     return wrong and (pair.fit == "opposite" or (item.upended and pair.ahead < AHEAD))
 
 
+def _bent(trend: float, typical: float) -> int:
+    """Return the power of the ray's length that depth has beyond z: 1 for distances along the ray, -1 for z divided by
+    its length, else 0. A pair that stands out among others needs a larger trend; what cannot be judged is as most are.
+    """
+    trend = typical if math.isnan(trend) else trend
+    common = abs(typical) >= STRAIGHT and trend * typical > 0
+    return round(math.copysign(1, trend)) if abs(trend) >= (STRAIGHT if common else BENT) else 0
+
+
 def tolerance(item: Measures) -> float:
     """Return by how many pixels the rows of a rectified pair may differ."""
     return max(ROWS_PX, ROWS * item.size[1])
@@ -320,6 +332,9 @@ def rows(inspection: Inspection) -> list[tuple[str, str]]:
         ("constant, dark", f"{share(sum(x.constant for x in items))}, {share(sum(x.dark for x in items))}"),
         ("pairs", f"{len(pairs)}, {len(judged)} judged" if pairs else "none rectified"),
     ]
+    if several := sum(x.several for x in items):
+        what = "have files of several pictures, pages or frames, of which one is used"
+        table.append(("frames", f"{several} of {len(items)} items {what}"))
     if judged:
         table += [
             ("matches", f"{statistics.median(p.matches for p in judged):.0f} a pair (median)"),

@@ -11,39 +11,22 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from cyclopean.data.base import Items, implausible, known_above_zero, usable_items
 from cyclopean.data.files import FULL, Depth, Size, read_counts
-from cyclopean.data.inspect_depth import edge_correlations
+from cyclopean.data.inspect_depth import FEWEST, Numbers, Points, edge_correlations, placement, ray_power
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole, size_of
 from cyclopean.io.decoding import read_header
+from cyclopean.io.picture_files import has_several_pictures
 from cyclopean.io.planes import Plane
 from cyclopean.sample import OneImage, Sample, View, is_rectified
 
-Numbers = Float[np.ndarray, " n"]
-Indices = Int[np.ndarray, " n"]
-Points = Float[np.ndarray, "n 2"]
-
 MATCHING_WIDTH = 1280  # pictures are shrunk to this width first: rows are judged relative to the width
 FEATURES, RATIO, FAINT = 1500, 0.75, 0.02
-FEWEST = 20  # matches that judge a pair
 DARK, CONSTANT = 0.04, 0.004  # mean and standard deviation of luma in [0,1]; 0.004 is one grey level of 256
-STRAIGHT, SURE = 0.5, 3.0  # a power of the angle below is none; it must be known to so many of its own deviations
-# Axes of the truth to be flipped, and the sign of disparities, by which both agree: what is wrong.
-FITS: dict[tuple[tuple[int, ...], int], str] = {
-    ((), 1): "",
-    ((), -1): "opposite",
-    ((-2, -1), -1): "turned",
-    ((-1,), -1): "mirrored",
-    ((-2,), 1): "depth upside down",
-    ((-2, -1), 1): "depth turned",
-    ((-1,), 1): "depth mirrored",
-}
-ALIKE, ALIKE_PX = 0.1, 1.0  # by how much disparities may differ from those of the truth: a share of them, or pixels
-AGREEING, CLEARLY = 0.6, 0.2  # share of points that must agree with the truth, and by how much more than as they stand
 ASIDE = 0.3  # sine of the angle to the baseline: points nearer to it hardly move
 STEEP = math.radians(60)  # latitude beyond which columns crowd together
 SURE_OF_SHIFT = 5.0  # deviations by which a correlation must stand out among all shifts
@@ -67,7 +50,7 @@ class PairMeasures:
     of the distance along a pixel's ray over z (0 for depth that is z, 1 for that distance taken for z, NaN if the
     picture is too narrow, or the matches too few); `unusual`: what is implausible about the calibration, in words;
     `ahead`: share of points more than a pixel on the right side; `fit`: how disparities agree with the truth where they
-    do not as they stand, a name of `FITS`.
+    do not as they stand, a name of `FITS`; `ray`: distance along the ray over z at the points of `factor`.
     """
 
     matches: int
@@ -82,6 +65,7 @@ class PairMeasures:
     unusual: str = ""
     ahead: float = 1.0
     fit: str = ""
+    ray: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -129,8 +113,8 @@ class Measures:
     """One item: size (height, width), mean and deviation of luma of each view, its pair, the truth as (share of pixels
     known, nearest, median, farthest finite depth), what is measured of a panorama besides, whether there is a depth
     file of which no number is above 0, the shares of pixels whose depth is the largest count of a 16-bit file, and
-    that are infinitely far, whether EXIF turns all pictures by 180 degrees, and how edges of depth and picture
-    correlate, as by `edge_correlations` (none for panoramas)."""
+    that are infinitely far, whether EXIF turns all pictures by 180 degrees, how edges of depth and picture correlate,
+    as by `edge_correlations` (none for panoramas), and whether a picture's file holds more than the picture used."""
 
     name: str
     size: Size
@@ -143,6 +127,7 @@ class Measures:
     sky: float = 0.0
     upended: bool = False
     placements: tuple[float, ...] = ()
+    several: bool = False
 
     @property
     def constant(self) -> bool:
@@ -182,7 +167,8 @@ def examine(name: str, data: Items, most: int, progress: Callable[[Sequence[int]
             sample = replace(sample, depth=torch.where(full, torch.nan, sample.depth))
             item = measure(sample, None if filed is None else torch.where(full, torch.nan, filed))
             upended = all(read_header(path).orientation == UPENDED for path in files.pictures)
-            measured.append(replace(item, saturated=float(full.float().mean()), upended=upended))
+            several = any(has_several_pictures(path) for path in files.pictures)
+            measured.append(replace(item, saturated=float(full.float().mean()), upended=upended, several=several))
         except InputError as error:
             damaged.append(str(error))
     return Inspection(name, len(data), tuple(damaged), tuple(measured))
@@ -302,14 +288,16 @@ def measure_pair(sample: Sample, source: View) -> PairMeasures:
     # The median of disparity over what the truth expects, where that is more than two pixels. In a wrong unit it may be
     # next to none: what counts then is the truth times the ratio of both medians. Points are chosen by the truth alone:
     # of those chosen by their matches too, matches that are off to one side would be more.
-    known, factor = expected > 0, math.nan
+    place = at / (width, height)
+    # the distance along the ray over z, 1 at the principal point
+    x, y = ((place - here.center[0].numpy()) / here.focal[0].numpy()).T
+    along = np.sqrt(1 + x**2 + y**2)
+    known, factor, ray = expected > 0, math.nan, 1.0
     if known.sum() >= FEWEST:
         rough = float(np.median(disparity[known]) / np.median(expected[known]))
         known &= expected * max(rough, 1.0) > 2
         if known.sum() >= FEWEST:
-            factor = float(np.median(disparity[known] / expected[known]))
-    # the distance along the ray over z, 1 at the principal point
-    x, y = ((at / (width, height) - here.center[0].numpy()) / here.focal[0].numpy()).T
+            factor, ray = float(np.median(disparity[known] / expected[known])), float(np.median(along[known]))
     return PairMeasures(
         len(at),
         float(np.median(disparity)),
@@ -319,56 +307,12 @@ def measure_pair(sample: Sample, source: View) -> PairMeasures:
         0.0 if math.isnan(lower) else lower,
         factor,
         same,
-        _trend(disparity, expected, np.sqrt(1 + x**2 + y**2)),
+        ray_power(disparity, expected, along, place),
         unusual,
         float(np.mean(disparity > 1)),
-        _fit(disparity, strength * rho[0, 0].numpy().astype(np.float64), row, column),
+        placement(disparity, strength * rho[0, 0].numpy().astype(np.float64), row, column),
+        ray,
     )
-
-
-def _fit(disparity: Numbers, expected: Plane, row: Indices, column: Indices) -> str:
-    """Return how the matches agree with the disparities that the truth expects, up to one factor: a name of `FITS`, ""
-    where they do as they stand, or no other way is clearly better."""
-    shares = dict.fromkeys(FITS.values(), 0.0)
-    for (axes, sign), name in FITS.items():
-        there = np.flip(expected, axes)[row, column]
-        known = np.isfinite(there) & (there > 2)
-        if known.sum() < FEWEST:
-            continue
-        factor = float(np.median(sign * disparity[known] / there[known]))
-        fitted = factor * there[known]
-        telling = fitted > 2  # of points that hardly move every disparity would do
-        if telling.sum() >= FEWEST:
-            off = np.abs(sign * disparity[known] - fitted)
-            shares[name] = float(np.mean((off < np.maximum(ALIKE_PX, ALIKE * fitted))[telling]))
-    best = max(shares, key=shares.__getitem__)
-    others = 0.0 if best == "opposite" else shares["opposite"]
-    return best if shares[best] > max(AGREEING, shares[""] + CLEARLY, others + CLEARLY) else ""
-
-
-def _trend(disparity: Numbers, expected: Numbers, along: Numbers) -> float:
-    """Return the power p of disparity = (a + b / expected) expected along^p, by robust least squares; NaN if unsure.
-
-    `b` is there since a shift between the pictures makes near and far things differ, and near things often stand in the
-    lower corners: only what goes with the angle of view itself may count.
-    """
-    known = np.isfinite(expected) & (np.minimum(disparity, expected) > 1)
-    if known.sum() < FEWEST:
-        return math.nan
-    ratio, angle, far = disparity[known] / expected[known], np.log(along[known]), 1 / expected[known]
-    rows = np.stack([np.ones_like(angle), angle - angle.mean(), far - far.mean()], 1)
-    # Matches are off by pixels, near things least for their size; nothing is so near that it alone counts.
-    sure = np.minimum(expected[known], np.quantile(expected[known], 0.95))
-    weight = sure / sure.max()
-    for _ in range(10):
-        fit = np.linalg.lstsq(rows * weight[:, None], ratio * weight, rcond=None)[0]
-        off = np.abs(ratio - rows @ fit) * sure
-        scale = max(1.4826 * float(np.median(off)), 0.05)
-        weight = sure / sure.max() * np.sqrt(1 / (1 + (off / scale) ** 2))
-    normal = np.linalg.pinv((rows * weight[:, None]).T @ (rows * weight[:, None]))
-    spread = float(np.sqrt(normal[1, 1])) * scale / sure.max()
-    power = float(fit[1] / fit[0]) if fit[0] > 0 else math.nan
-    return power if spread * SURE < abs(fit[0]) * STRAIGHT else math.nan
 
 
 def measure_panorama(sample: Sample, filed: Depth | None = None) -> PanoramaMeasures | None:

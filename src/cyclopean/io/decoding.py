@@ -16,17 +16,17 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from torch import Tensor
 
 from cyclopean.errors import InputError, enough_memory, lacks_memory
-from cyclopean.io import avif, hdr, jpeg, jpeg2000, opencv, png, tiff
+from cyclopean.io import avif, bmp, hdr, jpeg, jpeg2000, opencv, png, tiff
 from cyclopean.io import metadata as exif
 from cyclopean.io.colour import Coding, adobe_rgb, to_srgb
 from cyclopean.io.files import PHOTOS, RAWS, refuse_unreadable
 from cyclopean.io.limits import MOST_MEGAPIXELS, check_size, read_whole, register_heif
 from cyclopean.io.photo_encoders import encoder_options
+from cyclopean.io.picture_files import frames_note, open_picture, open_without_metadata
 from cyclopean.io.profiles import Rgb, from_profile, from_profile_deep, high_dynamic_range, to_tensor
 from cyclopean.io.raw import CheckSize, develop, is_raw
-from cyclopean.io.still_colours import avif_exif, coding_of, without_avif_exif
+from cyclopean.io.still_colours import avif_exif, coding_of
 
-FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "BMP", "DIB", "GIF", "PPM", "JPEG2000", "HEIF", "AVIF")
 FAST = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "PPM")  # formats that OpenCV decodes
 EXIF_TAG, ORIENTATION = 0x8769, 0x0112
 PPM_WHITE = re.compile(rb"P[2356]" + 2 * rb"(?:\s|#[^\r\n]*[\r\n])+\d+" + rb"(?:\s|#[^\r\n]*[\r\n])+(\d{1,5})\s")
@@ -164,8 +164,8 @@ def by_opencv(path: Path, data: bytes, header: Header, flags: int) -> np.ndarray
         sound = header.format != "PNG" or png.intact(data)  # else libpng writes to the error stream
         pixels = opencv.decoded(data, flags) if sound else None
     if pixels is None:
-        if kind := jpeg.rare_kind(path):
-            raise _unread_jpeg(path, kind)
+        if error := _of_rare_kind(path):
+            raise error
         raise InputError(f"{path} is damaged and cannot be read as a picture; replace or remove it.")
     if header.format == "TIFF":
         return pixels
@@ -182,8 +182,8 @@ def _header_by_pillow(path: Path, file: io.BufferedReader | io.BytesIO, start: b
             pages = getattr(picture, "n_frames", 1) if kind == "TIFF" else 1
             turn = _orientation(picture, file)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        if rare := jpeg.rare_kind(path):
-            raise _unread_jpeg(path, rare) from error
+        if rare := _of_rare_kind(path):
+            raise rare from error
         if not start.startswith(tiff.MARKS):
             raise InputError(f"{path} cannot be read as a picture; replace or remove it.") from error
         pages, kind = 2, "TIFF"  # some formats are read without Pillow
@@ -199,7 +199,7 @@ def _header_opened(file: io.BufferedReader | io.BytesIO) -> Image.Image:
         return Image.open(file)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
         file.seek(0)
-        picture = _open_without_metadata(file.read())
+        picture = open_without_metadata(file.read())
         if picture is None:
             raise
         return picture
@@ -236,7 +236,7 @@ def _decode_tiff(path: Path, check: CheckSize) -> Decoded:
     profile = b"" if coding else profile
     turn = page.tags.get(ORIENTATION)
     turn = exif.orientation(metadata) if turn is None else exif.orientation({ORIENTATION: turn})
-    picture = None if tiff.beyond_pillow(page) else _open(tiff.opened_at(data, page.offset))
+    picture = None if tiff.beyond_pillow(page) else open_picture(tiff.opened_at(data, page.offset))
     bits = 8
     if picture is not None:
         with picture:
@@ -261,11 +261,11 @@ def _decode_tiff(path: Path, check: CheckSize) -> Decoded:
 
 def _decode_by_pillow(path: Path, check: CheckSize) -> Decoded:
     """Return every other picture. Those of over 8 bits per channel are not decoded by Pillow, which truncates them."""
-    picture, own = _open(path), b""
+    picture, own = open_picture(path), b""
     notes: tuple[str, ...] = ()
     if picture is None:
         data = path.read_bytes()
-        picture = _open_without_metadata(data)
+        picture = open_without_metadata(data)
         if picture is None:
             raise _no_picture(path)
         if picture.format == "AVIF":
@@ -274,7 +274,7 @@ def _decode_by_pillow(path: Path, check: CheckSize) -> Decoded:
             notes = (f"{path.name} has metadata that cannot be read and are left out.",)
     with picture:
         check(picture.size)
-        notes += _frames(path, picture)
+        notes += (several,) if (several := frames_note(path, picture)) else ()
         pixels = _load(path, picture)
         metadata = Image.Exif()
         with suppress(Exception):  # only now: PNG may carry it at its end
@@ -295,7 +295,8 @@ def _decode_by_pillow(path: Path, check: CheckSize) -> Decoded:
         if stored is None and picture.format == "AVIF" and (count := avif.bits(path.read_bytes())) > 8:
             notes += (f"{path.name} has {count} bits per colour, of which the first 8 are read; PNG keeps 16.",)
         if stored is None:
-            (image, alpha, more), bits = _shallow(path, pixels, profile, coding), 8
+            opacity = bmp.opacity(path.read_bytes()) if picture.format == "BMP" else None
+            (image, alpha, more), bits = _shallow(path, pixels, profile, coding, opacity), 8
         else:
             (image, alpha, more), bits = _deep(path, stored, profile, coding), 16
         notes += more
@@ -307,31 +308,6 @@ def _decode_by_pillow(path: Path, check: CheckSize) -> Decoded:
         )  # fmt: skip
 
 
-def _open(file: Path | io.BytesIO) -> Image.Image | None:
-    """Return the picture with its header read and nothing decoded; None for files that are not pictures."""
-    try:
-        if isinstance(file, Path):
-            with file.open("rb") as opened:
-                if opened.read(12)[4:8] == b"ftyp":
-                    register_heif()
-        Image.init()
-        with tiff.unlimited():  # our own limit, which can be raised, is checked next
-            return Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
-    except Exception as error:  # header parsers may raise anything on foreign files
-        if lacks_memory(error):
-            raise
-        return None
-
-
-def _open_without_metadata(data: bytes) -> Image.Image | None:
-    """Return the picture in a PNG or AVIF without some metadata, which Pillow treats as damage; None for others."""
-    if data.startswith(png.SIGNATURE):
-        return _open(io.BytesIO(png.without_metadata(data, (b"tRNS",)))) or _open(
-            io.BytesIO(png.without_metadata(data, ()))
-        )
-    return _open(io.BytesIO(without_avif_exif(data))) if data[4:8] == b"ftyp" else None
-
-
 def _load(path: Path, picture: Image.Image) -> Image.Image:
     """Return the picture opened from `path` with its pixels decoded; of TIFF turned upright."""
     if picture.format in jpeg.FORMATS and (pixels := jpeg.decode(path, path.read_bytes(), "RGB")) is not None:
@@ -340,6 +316,8 @@ def _load(path: Path, picture: Image.Image) -> Image.Image:
         return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
     if not isinstance(picture.info.get("xmp", b""), bytes):
         del picture.info["xmp"]  # Pillow searches it for an orientation
+    tiles = getattr(picture, "tile", ()) if picture.format == "GIF" else ()
+    drawn = tiles[0][1] if tiles else None
     try:
         with tiff.unlimited():
             picture.load()
@@ -347,21 +325,31 @@ def _load(path: Path, picture: Image.Image) -> Image.Image:
         if lacks_memory(error):
             raise
         why = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        if kind := jpeg.rare_kind(path):
-            raise _unread_jpeg(path, kind) from None
+        if rare := _of_rare_kind(path):
+            raise rare from None
         raise jpeg.damaged(path, why) from None
+    if drawn not in (None, (0, 0, *picture.size)) and not picture.has_transparency_data:
+        opacity = Image.new("L", picture.size)  # around the first frame of a GIF is nothing; Pillow puts a colour there
+        opacity.paste(255, drawn)
+        picture = picture.convert("RGBA")
+        picture.putalpha(opacity)
     return picture
 
 
-def _unread_jpeg(path: Path, kind: str) -> InputError:
-    return InputError(
-        f"{path} is a JPEG of a kind that is not supported ({kind}); export it as a baseline JPEG of 8 bits, or as PNG."
-    )
+def _of_rare_kind(path: Path) -> InputError | None:
+    """Return the error of a JPEG or a BMP that is whole, but coded as few programs read; None for others."""
+    for format_, kind, remedy in (
+        ("JPEG", jpeg.rare_kind(path), "a baseline JPEG of 8 bits, or as PNG"),
+        ("BMP", bmp.rare_kind(path), "PNG"),
+    ):
+        if kind:
+            return InputError(f"{path} is a {format_} of a kind that is not supported ({kind}); export it as {remedy}.")
+    return None
 
 
 def _no_picture(path: Path) -> InputError:
-    if kind := jpeg.rare_kind(path):
-        return _unread_jpeg(path, kind)
+    if error := _of_rare_kind(path):
+        return error
     suffix = path.suffix.lower()
     if suffix in PHOTOS or suffix in RAWS:
         return InputError(
@@ -369,25 +357,6 @@ def _no_picture(path: Path) -> InputError:
             "as PNG, JPEG, TIFF, WebP, BMP or HEIC."
         )
     return InputError(f"{path} is not a picture that can be read; give PNG, JPEG, TIFF, WebP, BMP or HEIC.")
-
-
-def _frames(path: Path, picture: Image.Image) -> tuple[str, ...]:
-    """Return a sentence on a file with more pictures than the one that is used."""
-    try:
-        count, used = int(getattr(picture, "n_frames", 1)), 0
-        if picture.format in ("MPO", "HEIF") and count > 1:  # smaller ones are previews, gain maps and depth
-            at, size, sizes = picture.tell(), picture.size, []
-            with suppress(Exception):  # the size of the last, which Pillow does not always find, is unknown
-                for n in range(count):
-                    picture.seek(n)
-                    sizes.append(picture.size)
-            picture.seek(at)
-            count -= len(sizes) - sizes.count(size)
-            used = sizes[:at].count(size)  # before the one that the file names as its main one
-    except Exception:  # what follows the first may be damaged
-        return ()
-    which = f"number {used + 1}, its main one," if used else "the first"
-    return (f"{path.name} has {count} frames; {which} is used.",) if count > 1 else ()
 
 
 def _channels(path: Path, picture: Image.Image) -> tiff.Stored | None:

@@ -16,6 +16,9 @@ HARMLESS = "tj"  # with which complaints of the interface itself begin
 EXTRANEOUS = re.compile(r"Corrupt JPEG data: (\d+) extraneous .* 0xd9")
 SCAN = re.compile(rb"(\xff\xda\0(?:\x08\x01..|\x0a\x02.{4}|\x0c\x03.{6}|\x0e\x04.{8}))...", re.DOTALL)  # its header
 KEPT = {0xDB, 0xC4, 0xDD, 0xEE, *range(0xC0, 0xD0)}  # markers of what a picture needs: tables, frame, Adobe's colours
+FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # markers of a frame's header, which has its size
+MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")  # but zeros and restarts among coded bytes, and padding
+PADDING = re.compile(rb"\0*")
 FEW = 8  # bytes between the picture and its end that cameras leave there
 
 JPEG_PROCESSES = {  # by the marker of its frame (ITU-T T.81, table B.1): those that few programs read
@@ -75,6 +78,26 @@ def tidied(data: bytes) -> bytes:
         sequential |= kind in (0xC0, 0xC1)
         at += 2 + length
     return data
+
+
+def sizes(data: bytes) -> list[tuple[int, int]]:
+    """Return (width, height) of each whole JPEG of those that stand one behind the other in a file; previews among
+    metadata do not count."""
+    result: list[tuple[int, int]] = []
+    at = 0
+    while data.startswith(START_OF_IMAGE + b"\xff", at):
+        size, kind, at = (0, 0), 0, at + 2
+        while kind != 0xD9:
+            marker = MARKER.search(data, at)
+            if marker is None:
+                return result
+            kind, at = marker[1][0], marker.end()
+            if kind in FRAMES:
+                size = int.from_bytes(data[at + 5 : at + 7]), int.from_bytes(data[at + 3 : at + 5])
+            at += int.from_bytes(data[at : at + 2]) if kind not in (0x01, 0xD8, 0xD9) else 0
+        result.append(size)
+        at = PADDING.match(data, at).end()  # type: ignore[union-attr]  # it matches no bytes too
+    return result
 
 
 def damaged(path: Path, why: str) -> InputError:

@@ -20,6 +20,7 @@ from jaxtyping import UInt8, UInt16
 from PIL import Image, TiffImagePlugin, TiffTags
 
 from cyclopean.errors import InputError, lacks_memory
+from cyclopean.io.files import printable, shortened
 
 Pixels = UInt8[np.ndarray, "h w c"] | UInt16[np.ndarray, "h w c"]
 Opacity = UInt8[np.ndarray, "h w 1"] | UInt16[np.ndarray, "h w 1"]
@@ -37,6 +38,9 @@ WHITE_IS_ZERO, GREY, RGB, PALETTE, CMYK, YCBCR, CIELAB, ICCLAB, CFA, LINEAR_RAW 
 COLOURS = {WHITE_IS_ZERO: 1, GREY: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3, CIELAB: 3, ICCLAB: 3}  # samples of each
 WEBP = 50001  # a compression that Pillow knows, and its libtiff mostly not
 BYTES = (1, 5, 8, 32773, 32946, 34925, 50000)  # compressions of bytes: none, LZW, Deflate, PackBits, LZMA, Zstandard
+INK_SET, INK_NAMES, DOT_RANGE = 332, 333, 336
+OTHER_INKS = 2  # an ink set
+CMYK_NAMES = ("cyan", "magenta", "yellow", "black")
 LARGEST, LARGEST_SIGNED = 281, 341  # numbers in the picture: MaxSampleValue, SMaxSampleValue
 DESCRIPTION = 270
 IMAGEJ_STACK = re.compile(r"ImageJ=[^\n]*\n(?:.*\n)*?images=(\d{1,9})\b")  # of large ones the file has a single page
@@ -51,13 +55,14 @@ NUMBERS = {2: "signed {bits}-bit integers", 3: "{bits}-bit floating-point number
 @dataclass(frozen=True)
 class Page:
     """One picture of a file: the offset of its directory and its tags, the offset of the file's first directory,
-    (width, height), and notes for the user on the choice."""
+    (width, height), notes for the user on the choice, and how many pages the file has."""
 
     offset: int
     tags: Mapping[int, Any]
     first: int
     size: tuple[int, int]
     notes: tuple[str, ...] = ()
+    count: int = 1
 
     @property
     def raw(self) -> bool:
@@ -127,7 +132,7 @@ def main_page(path: Path, data: bytes) -> Page:
     elif _is_reduced(pages[at]):
         kind = "a mask" if number(pages[at], 254, 0) & 4 else "a small preview"
         notes = (f"{path.name} holds nothing that can be read but {kind}, {size[0]}x{size[1]}, which is used.",)
-    return Page(at, pages[at], first, size, notes)
+    return Page(at, pages[at], first, size, notes, count)
 
 
 def number(tags: Mapping[int, Any], tag: int, missing: int) -> int:
@@ -175,15 +180,24 @@ def refuse_damaged(path: Path, data: bytes, page: Page) -> None:
 
 def beyond_pillow(page: Page) -> bool:
     """Return whether Pillow reads the page wrongly or inexactly: 16 bits and more, signed, alpha, YCbCr outside
-    JPEG, planes of CIELab, WebP."""
+    JPEG, planes of CIELab, other inks than CMYK, paper at the largest number, WebP."""
     if max(numbers(page.tags, BITS) or (1,)) >= 16 or not {1, 4}.issuperset(numbers(page.tags, FORMAT)):
         return True
     photometric, packed = number(page.tags, PHOTOMETRIC, GREY), number(page.tags, COMPRESSION, 1)
     more = number(page.tags, SAMPLES, 1) > COLOURS.get(photometric, 1)
     planes = number(page.tags, PLANAR, 1) == 2
-    return packed == WEBP or (
-        packed in BYTES
-        and (photometric == YCBCR or (photometric == CIELAB and planes) or (photometric in COLOURS and more))
+    return bool(
+        packed == WEBP
+        or _other_inks(page.tags)
+        or (
+            packed in BYTES
+            and (
+                photometric == YCBCR
+                or (photometric == CIELAB and planes)
+                or (photometric in COLOURS and more)
+                or _has_reversed_inks(page.tags)
+            )
+        )
     )
 
 
@@ -209,6 +223,8 @@ def read(path: Path, data: bytes, page: Page) -> Stored | Converted:
         alpha = alpha * np.uint16(257) if alpha is not None and not deep else alpha
     declared = max(numbers(tags, LARGEST) or numbers(tags, LARGEST_SIGNED) or (most,))
     used = deep and photometric != PALETTE and declared in WHITES and int(colours.max()) <= declared
+    if _has_reversed_inks(tags):
+        colours = most - colours
     if photometric == WHITE_IS_ZERO:
         colours = (declared if used else most) - colours
     kind: Alpha = "unassociated" if where is None or extra[where] == 2 else "associated"
@@ -295,6 +311,30 @@ def _has_unnamed_rgb(tags: Mapping[int, Any]) -> bool:
     return number(tags, PHOTOMETRIC, GREY) == GREY and _extras(tags) in ((0, 0), (0, 0, 1), (0, 0, 2))
 
 
+def _other_inks(tags: Mapping[int, Any]) -> str:
+    """Return what a page stores in the place of cyan, magenta, yellow and black, in words; empty for those four (with
+    spot colours behind them) and for other colours."""
+    count = number(tags, SAMPLES, len(numbers(tags, BITS) or (1,)))
+    other = number(tags, INK_SET, 1) == OTHER_INKS
+    named = [name for part in str(tags.get(INK_NAMES, "")).split("\0") if (name := " ".join(part.split()))]
+    if number(tags, PHOTOMETRIC, GREY) != CMYK or (count >= 4 and not other):
+        return ""
+    if count == 4 and tuple(map(str.lower, named)) == CMYK_NAMES:
+        return ""
+    inks = f"{count} ink{'s' * (count > 1)}"
+    return inks + (f" ({printable(shortened(', '.join(named)))})" if named else "")
+
+
+def _has_reversed_inks(tags: Mapping[int, Any]) -> bool:
+    """Return whether the largest number of each ink is bare paper."""
+    ends = numbers(tags, DOT_RANGE)
+    return (
+        number(tags, PHOTOMETRIC, GREY) == CMYK
+        and len(ends) > 1
+        and all(bare > full for bare, full in zip(ends[::2], ends[1::2], strict=False))
+    )
+
+
 def _refuse_unread(path: Path, page: Page) -> None:
     """Raise InputError with the true reason for a page that is not supported here."""
     tags = page.tags
@@ -310,10 +350,13 @@ def _refuse_unread(path: Path, page: Page) -> None:
         why = f"stores {' and '.join(map(str, sorted(set(bits))))} bits per channel"
     elif photometric not in COLOURS:
         why = f"stores colours of a kind (photometric interpretation {photometric}) that is not supported"
+    elif inks := _other_inks(tags):
+        why = f"stores {inks} instead of cyan, magenta, yellow and black"
     elif packed not in BYTES:
         why = f"is compressed in a way (number {packed}) that is not supported"
     elif not COLOURS[photometric] <= count <= MOST_SAMPLES:
-        why = f"has {count} channels, which is not a photo"
+        needed = f"{COLOURS[photometric]} to {MOST_SAMPLES}"
+        why = f"has {count} channel{'s' * (count > 1)}, where a photo of its kind of colours has {needed}"
     elif photometric in (GREY, WHITE_IS_ZERO) and count > 2 and not _has_unnamed_rgb(tags):
         why = f"has {count} channels and does not say which are red, green and blue"
     elif photometric == PALETTE and (len(numbers(tags, COLOUR_MAP)) < 6 or len(numbers(tags, COLOUR_MAP)) % 3):

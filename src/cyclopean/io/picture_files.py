@@ -1,0 +1,102 @@
+"""Picture files as Pillow opens them: the formats that are allowed, how many pictures they hold, which one is used."""
+
+import io
+import re
+from contextlib import suppress
+from pathlib import Path
+
+from PIL import Image
+
+from cyclopean.errors import lacks_memory
+from cyclopean.io import jpeg, png, tiff
+from cyclopean.io.limits import register_heif
+from cyclopean.io.still_colours import without_avif_exif
+
+FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "BMP", "DIB", "GIF", "PPM", "JPEG2000", "HEIF", "AVIF")
+GAP = rb"(?:\s|#[^\r\n]*[\r\n])+"  # between the numbers of a netpbm header
+BITMAP = re.compile(rb"\s*P4" + 2 * (GAP + rb"(\d{1,9})") + rb"\s")
+PIXELMAP = re.compile(rb"\s*P([56])" + 3 * (GAP + rb"(\d{1,9})") + rb"\s")
+
+
+def open_picture(file: Path | io.BytesIO) -> Image.Image | None:
+    """Return the picture with its header read and nothing decoded; None for files that are not pictures."""
+    try:
+        if isinstance(file, Path):
+            with file.open("rb") as opened:
+                if opened.read(12)[4:8] == b"ftyp":
+                    register_heif()
+        Image.init()
+        with tiff.unlimited():  # our own limit, which can be raised, is checked next
+            return Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
+    except Exception as error:  # header parsers may raise anything on foreign files
+        if lacks_memory(error):
+            raise
+        return None
+
+
+def open_without_metadata(data: bytes) -> Image.Image | None:
+    """Return the picture in a PNG or AVIF without some metadata, which Pillow treats as damage; None for others."""
+    if data.startswith(png.SIGNATURE):
+        return open_picture(io.BytesIO(png.without_metadata(data, (b"tRNS",)))) or open_picture(
+            io.BytesIO(png.without_metadata(data, ()))
+        )
+    return open_picture(io.BytesIO(without_avif_exif(data))) if data[4:8] == b"ftyp" else None
+
+
+def has_several_pictures(path: Path) -> bool:
+    """Return whether the file at `path` holds more pictures, pages or frames than the one that is used."""
+    with path.open("rb") as file:
+        head = file.read(16)
+    if head.startswith(tiff.MARKS):
+        return tiff.main_page(path, path.read_bytes()).count > 1
+    picture = open_picture(path)
+    if picture is None:
+        return False
+    with picture:
+        return bool(frames_note(path, picture))
+
+
+def frames_note(path: Path, picture: Image.Image) -> str:
+    """Return a sentence on a file with more pictures than the one that is used, opened as `picture`; else "".
+
+    Smaller pictures beside a JPEG or a HEIF are previews, gain maps and depth, and do not count.
+    """
+    try:
+        count, used = int(getattr(picture, "n_frames", 1)), 0
+        if picture.format == "PPM":
+            count = _count_netpbm(path.read_bytes())
+        elif picture.format == "JPEG":
+            sizes = jpeg.sizes(path.read_bytes())
+            count = sizes.count(picture.size)
+        elif picture.format == "PNG" and picture.info.get("default_image"):
+            return f"{path.name} has a still picture, which is used, and an animation apart from it."
+        elif picture.format in ("MPO", "HEIF") and count > 1:
+            at, size, sizes = picture.tell(), picture.size, []
+            with suppress(Exception):  # the size of the last, which Pillow does not always find, is unknown
+                for n in range(count):
+                    picture.seek(n)
+                    sizes.append(picture.size)
+            picture.seek(at)
+            count -= len(sizes) - sizes.count(size)
+            used = sizes[:at].count(size)  # before the one that the file names as its main one
+    except Exception:  # what follows the first may be damaged
+        return ""
+    which = f"number {used + 1}, its main one," if used else "the first"
+    return f"{path.name} has {count} frames; {which} is used." if count > 1 else ""
+
+
+def _count_netpbm(data: bytes) -> int:
+    """Return how many whole PBM, PGM or PPM pictures of binary numbers stand one behind the other."""
+    count = at = 0
+    while at <= len(data):
+        if header := BITMAP.match(data, at):
+            width, height = map(int, header.groups())
+            size = -(-width // 8) * height
+        elif header := PIXELMAP.match(data, at):
+            kind, width, height, white = map(int, header.groups())
+            size = width * height * (3 if kind == 6 else 1) * (2 if white > 255 else 1)
+        else:
+            return count
+        at = header.end() + size
+        count += at <= len(data)
+    return count
