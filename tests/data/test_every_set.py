@@ -9,7 +9,7 @@ import torch
 
 import panorama_trees
 import trees
-from cyclopean.data import DATASETS, SINGLE, open_dataset
+from cyclopean.data import DATASETS, SINGLE, named, open_dataset
 from cyclopean.data.base import Items, usable_items
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole
@@ -180,6 +180,19 @@ def test_options_may_hold_paths(tmp_path):
     split = trees.text(tmp_path / "with space" / "split=1.txt", f"{trees.DRIVE} 5 r\n")
     data = open_dataset(f"kitti_raw:{tmp_path}:truth=none:split={split}")
     assert [data[n].name for n in range(len(data))] == [(f"{trees.DRIVE}/0000000005_03",)]
+
+
+def test_a_folder_that_is_named_like_options_or_a_kind_is_found(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("set:fov=70", "folder:there", "there", "~x", "12:30"):
+        Path(name).mkdir()
+    assert named("set:fov=70") == ("folder", "set:fov=70", {})
+    assert named("set:fov=70:depth=no") == ("folder", "set:fov=70", {"depth": "no"})
+    assert named("folder:there") == ("folder", "there", {})  # the kind comes first where both are there
+    Path("there").rmdir()
+    assert named("folder:there") == ("folder", "folder:there", {})
+    assert named("./~x") == ("folder", "./~x", {})
+    assert named("12:30") == ("folder", "12:30", {})
 
 
 def test_numbers_saved_anew_with_8_bits_are_refused_by_every_reader(sets):

@@ -18,7 +18,7 @@ SCAN = re.compile(rb"(\xff\xda\0(?:\x08\x01..|\x0a\x02.{4}|\x0c\x03.{6}|\x0e\x04
 KEPT = {0xDB, 0xC4, 0xDD, 0xEE, *range(0xC0, 0xD0)}  # markers of what a picture needs: tables, frame, Adobe's colours
 FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # markers of a frame's header, which has its size
 MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")  # but zeros and restarts among coded bytes, and padding
-PADDING = re.compile(rb"\0*")
+NEXT = re.compile(rb"\0*\xff\xd8(?=\xff)")  # the start of a picture, after padding
 FEW = 8  # bytes between the picture and its end that cameras leave there
 
 JPEG_PROCESSES = {  # by the marker of its frame (ITU-T T.81, table B.1): those that few programs read
@@ -85,8 +85,8 @@ def sizes(data: bytes) -> list[tuple[int, int]]:
     metadata do not count."""
     result: list[tuple[int, int]] = []
     at = 0
-    while data.startswith(START_OF_IMAGE + b"\xff", at):
-        size, kind, at = (0, 0), 0, at + 2
+    while start := NEXT.match(data, at):
+        size, kind, at = (0, 0), 0, start.end()
         while kind != 0xD9:
             marker = MARKER.search(data, at)
             if marker is None:
@@ -96,7 +96,6 @@ def sizes(data: bytes) -> list[tuple[int, int]]:
                 size = int.from_bytes(data[at + 5 : at + 7]), int.from_bytes(data[at + 3 : at + 5])
             at += int.from_bytes(data[at : at + 2]) if kind not in (0x01, 0xD8, 0xD9) else 0
         result.append(size)
-        at = PADDING.match(data, at).end()  # type: ignore[union-attr]  # it matches no bytes too
     return result
 
 
