@@ -7,7 +7,7 @@ of what they wrote with notes for the user. Files appear all together or not at 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -20,10 +20,10 @@ from cyclopean.inference.metric_calibration import FARTHEST, CameraProfile, Metr
 from cyclopean.inference.panorama_detection import check_panorama, resolve_camera
 from cyclopean.inference.predictor import Predictor, fitting_model, load
 from cyclopean.io.decoding import MOST_MEGAPIXELS
-from cyclopean.io.depthmap import DepthMap, colourise, value_range, write_depth
+from cyclopean.io.depthmap import DepthMap, write_colours, write_depth
 from cyclopean.io.embedded_depth import NO_EMBEDDED_DEPTH, find_depth, read_embedded_depth
 from cyclopean.io.files import appearing, file_hash
-from cyclopean.io.image import Photo, read_photo, write_photo
+from cyclopean.io.image import Photo, read_photo
 from cyclopean.io.result_names import Target
 from cyclopean.io.scenes import mesh, point_cloud, without_flying_pixels, write_glb, write_ply
 from cyclopean.io.sidecar import Maker, keep_names
@@ -197,7 +197,7 @@ def write_results(
         )
     with appearing(target.folder) as folder:
         there = replace(target, folder=folder)
-        write_photo(there.path("_disp.png"), colours(depth.inverse_depth))
+        write_colours(there.path("_disp.png"), depth.inverse_depth)
         others: list[Path] = []
         if options.uncertainty:
             spread = predictor.uncertainty(photo, options.uncertainty) / (
@@ -205,7 +205,7 @@ def write_results(
             )
             others += [there.path("_uncertainty.npy"), there.path("_uncertainty.png")]
             np.save(others[0], spread[0, 0].numpy())
-            write_photo(others[1], colours(spread))
+            write_colours(others[1], spread)
         clouds = [name for name in options.save if name in CLOUDS]
         camera = depth.camera or assumed_camera(photo.size)
         if (clouds or options.viewer) and depth.camera is None:
@@ -287,11 +287,6 @@ def with_camera(photo: Photo, name: str, known: Path | float | None) -> tuple[Ph
         return photo, reason
     camera = camera_in(known) if isinstance(known, Path) else pinhole_of_angle(known, photo.size)
     return replace(photo, camera=camera), reason
-
-
-def colours(values: Any) -> Photo:
-    """Return a map in false colours, bright = large, as a picture."""
-    return Photo(colourise(values, *value_range(values)))
 
 
 def write_arrays(

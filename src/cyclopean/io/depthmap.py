@@ -13,7 +13,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -50,6 +50,11 @@ LOG = logging.getLogger(__name__)
 
 Held = Literal["inverse_depth", "disparity", "inverse_distance"]
 
+# Pillow's and OpenCV's own choices take twice as long for a tenth less of a file.
+FAST_PNG = (
+    cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE,
+    cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_AVG,
+)  # fmt: skip
 FARTHEST_MEDIAN = 500.0  # metres: a map with a farther median probably has another unit
 
 
@@ -103,8 +108,8 @@ class DepthMap:
 
     def plot(self) -> Image.Image:
         """Return a Pillow picture in false colours, bright = near: notebooks show it, `.save` and `.show` work."""
-        colours = colourise(self.inverse_depth, *value_range(self.inverse_depth))
-        return Image.fromarray(colours[0].mul(255).round().byte().permute(1, 2, 0).cpu().numpy())
+        colours = _painted(self.inverse_depth, *value_range(self.inverse_depth))
+        return Image.fromarray(np.ascontiguousarray(colours[..., ::-1]))
 
     def numbers(self, kind: Kind | str) -> OneMap:
         """Return this map as numbers of `kind`, in `unit`; NaN where unknown, depth and distance `inf` at infinity.
@@ -354,18 +359,35 @@ def _sidecar_for(path: Path, named: str | None, size: tuple[int, ...]) -> Sideca
 
 def colourise(values: Float[Tensor, "1 1 h w"], low: float, high: float) -> Float[Tensor, "1 3 h w"]:
     """Return false colours of `values`: dark purple at `low`, bright yellow at `high`, grey where NaN."""
-    position = (values - low) / (high - low) if high > low else torch.full_like(values, 0.5)
-    index = torch.where(values.isfinite(), position, 0).clamp(0, 1).mul(255).round().byte()
-    bgr = cv2.applyColorMap(index[0, 0].cpu().numpy(), cv2.COLORMAP_INFERNO)
-    rgb = np.ascontiguousarray(bgr[..., ::-1].transpose(2, 0, 1)[None], np.float32)
-    return torch.where(values.isnan(), 0.5, torch.from_numpy(rgb).to(values.device) / 255)
+    rgb = np.ascontiguousarray(_painted(values, low, high)[..., ::-1].transpose(2, 0, 1)[None], np.float32)
+    return torch.from_numpy(rgb).to(values.device) / 255
+
+
+def write_colours(path: Path, values: Float[Tensor, "1 1 h w"]) -> None:
+    """Write false colours of `values`, in their range (`value_range`), as a PNG."""
+    good, code = cv2.imencode(".png", _painted(values, *value_range(values)), FAST_PNG)
+    assert good
+    path.write_bytes(code.tobytes())
+
+
+def _painted(values: Float[Tensor, "1 1 h w"], low: float, high: float) -> UInt8[np.ndarray, "h w 3"]:
+    """Return the false colours as OpenCV has them: blue, green, red."""
+    plane = values[0, 0].detach().cpu()
+    position = (plane - low) / (high - low) if high > low else torch.full_like(plane, 0.5)
+    index = position.nan_to_num(0, 0, 0).clamp(0, 1).mul(255).round().byte().numpy()
+    bgr = cv2.applyColorMap(index, cv2.COLORMAP_INFERNO)
+    bgr[plane.isnan().numpy()] = 128
+    return bgr
 
 
 def value_range(values: Float[Tensor, "*shape"]) -> tuple[float, float]:
     """Return the range to show: the 1st to the 99th percentile of the finite values, so that outliers do not determine
     it."""
-    finite = values[values.isfinite()]
-    if finite.numel() == 0:
+    some = values.flatten()[:: max(1, values.numel() // 100_000)]
+    some = some[some.isfinite()]
+    if some.numel() < 10_000:  # most are unknown
+        some = values[values.isfinite()]
+    if some.numel() == 0:
         return 0.0, 1.0
-    some = finite[:: max(1, finite.numel() // 100_000)]
-    return float(some.quantile(0.01)), float(some.quantile(0.99))
+    low, high = some.quantile(some.new_tensor([0.01, 0.99])).tolist()
+    return low, high
