@@ -90,7 +90,8 @@ def untrained(name: str, how: str, threads: int, _: str) -> Work:
 
     torch.set_num_threads(threads)
     around = name in STUDENTS
-    method = method_class("supervised_sphere" if around else "supervised")(network=name).eval()
+    kind, arguments = VOLUMES.get(name, ("supervised_sphere" if around else "supervised", {"network": name}))
+    method = method_class(kind)(**arguments).eval()
     size = (256, 512) if around else (192, 640)
     if how == "onnxruntime":
         path = Path(tempfile.mkdtemp()) / "network.onnx"
@@ -128,7 +129,13 @@ CASES: dict[str, tuple[Callable[[str, int, str], Work], tuple[str, ...]]] = {
     "panorama, 512x1024": (panorama, ("channels-last", "onnxruntime")),
     "cyclopean refocus --no-subject, 1 MP, whole command": (command, ("onnxruntime",)),
 }
-OTHERS = [name for name in dict.fromkeys((*NETWORKS, *STUDENTS)) if name != "mobile"]  # which is that of general
+VOLUMES: dict[str, tuple[str, dict[str, object]]] = {  # networks of their own methods
+    "falnet": ("falnet", {}),
+    "aquanet": ("aquanet", {}),
+    "plade": ("aquanet", {"rules": {"network": "plade", "levels": 49}}),
+    "dirnet": ("aquanet", {"rules": {"network": "dirnet", "warp": "backward"}}),
+}
+OTHERS = [name for name in dict.fromkeys((*NETWORKS, *STUDENTS, *VOLUMES)) if name != "mobile"]  # that of general
 PAIRS = {
     f"{name}: {how}, {threads} thread{'s' * (threads > 1)}": Pair(
         partial(prepare, "torch", threads), partial(prepare, how, threads), 1, "images", devices=("cpu",), of="best"
