@@ -20,6 +20,8 @@ from cyclopean.synthesis import pull
 
 FAR = 0.05  # of the median inverse depth, added before logarithms, which are infinite at sky
 LEAST = 0.03  # of that: the smallest inverse depth returned
+SKY = 0.02, 0.1  # of the median inverse depth: what is farther than the first is sky, nearer than the second is not
+BESIDE = 1e-3  # weight of the whole picture's mean in a blur, which stands alone in the middle of sky
 DETAIL_DEVIATION = 1 / 48  # of the width, 7.5 degrees of longitude: the Gaussian that separates details from layout
 
 Maps = Float[Tensor, "b 1 h w"]
@@ -126,31 +128,43 @@ def seam_score(values: OneMap) -> float:
 def transfer_details(layout: OneMap, details: Resized) -> Resized:
     """Return inverse distances with the layout (and the metres) of one map and the details of another, at its size."""
     enlarged = resize_sphere(layout, size_of(details))
-    return add_details(enlarged, details, DETAIL_DEVIATION * details.shape[-1], around=True)
+    near = ((details / _median(details) - SKY[0]) / (SKY[1] - SKY[0])).clamp(0, 1)
+    return add_details(enlarged, details, DETAIL_DEVIATION * details.shape[-1], around=True, counts=near)
 
 
-def add_details(layout: Maps, details: Maps, deviation: float, around: bool) -> Maps:
+def add_details(layout: Maps, details: Maps, deviation: float, around: bool, counts: Maps | None = None) -> Maps:
     """Return inverse depth with the layout (and the unit) of one map and the details of another of its size.
 
     Details are logarithms minus their Gaussian blur of `deviation` pixels: ratios of depths. With `around` the left
-    border continues at the right one, as in a panorama. (Miangoleh et al., CVPR 2021, merge a small and a large scale
-    by a network; this needs none.)
+    border continues at the right one, as in a panorama. `counts`, 0 to 1, is how much each pixel is part of the blur:
+    0 for sky, or what stands before it would be a detail, and near. (Miangoleh et al., CVPR 2021, merge a small and a
+    large scale by a network; this needs none.)
     """
-    far = _far(layout)
-    change = _high_pass(details, deviation, around) - _high_pass(layout, deviation, around)
+    far = FAR * _median(layout)
+    change = _high_pass(details, deviation, around, counts) - _high_pass(layout, deviation, around, counts)
     return ((layout + far) * change.exp() - far).clamp_min(LEAST * far)
 
 
-def _far(inverse: Maps) -> Float[Tensor, "b 1 1 1"]:
+def _median(inverse: Maps) -> Float[Tensor, "b 1 1 1"]:
     median = inverse.flatten(1).median(1).values[:, None, None, None]
-    return FAR * median.clamp_min(torch.finfo(inverse.dtype).eps)
+    return median.clamp_min(torch.finfo(inverse.dtype).eps)
 
 
-def _high_pass(inverse: Maps, deviation: float, around: bool) -> Maps:
-    """Return logarithms minus their Gaussian blur."""
-    logs = (inverse.clamp_min(0) + _far(inverse)).log()
-    reach = max(1, min(round(3 * deviation), *(side - 1 for side in logs.shape[-2:])))
-    taps = gaussian_taps(reach, deviation, logs)
-    sides = F.pad(logs, (reach, reach, 0, 0), mode="circular" if around else "replicate")
+def _high_pass(inverse: Maps, deviation: float, around: bool, counts: Maps | None = None) -> Maps:
+    """Return logarithms minus their Gaussian blur, of the pixels that count; of all where none is near."""
+    logs = (inverse.clamp_min(0) + FAR * _median(inverse)).log()
+    if counts is None:
+        return logs - _blurred(logs, deviation, around)
+    weight = counts + torch.finfo(logs.dtype).tiny
+    whole = (weight * logs).mean((1, 2, 3), keepdim=True) / weight.mean((1, 2, 3), keepdim=True)
+    total = _blurred(counts * logs, deviation, around) + BESIDE * whole
+    return logs - total / (_blurred(counts, deviation, around) + BESIDE)
+
+
+def _blurred(values: Maps, deviation: float, around: bool) -> Maps:
+    """Return the Gaussian blur; over the borders the nearest pixel counts, or with `around` those at the other side."""
+    reach = max(1, min(round(3 * deviation), *(side - 1 for side in values.shape[-2:])))
+    taps = gaussian_taps(reach, deviation, values)
+    sides = F.pad(values, (reach, reach, 0, 0), mode="circular" if around else "replicate")
     along = F.conv2d(sides, taps.view(1, 1, 1, -1))
-    return logs - F.conv2d(F.pad(along, (0, 0, reach, reach), mode="replicate"), taps.view(1, 1, -1, 1))
+    return F.conv2d(F.pad(along, (0, 0, reach, reach), mode="replicate"), taps.view(1, 1, -1, 1))
