@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from commands import here
+from cyclopean.cli import bench_family
 
 
 @pytest.fixture
@@ -63,6 +64,14 @@ def test_rows_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
         code, out, err = here(capsys, "bench", bench, "--list")
         assert code == 0, err
         assert f"\n{row} " in f"\n{out}"
+
+
+def test_what_draws_its_page_is_asked_for_before_anything_is_trained(tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(bench_family, "find_spec", lambda _: None)
+    code, _, err = here(capsys, "bench", "sphere", tmp_path / "out", "--budget", "tiny")
+    assert code == 2
+    assert "pip install 'cyclopean[bench]'" in err
+    assert not (tmp_path / "out").exists()
 
 
 def test_sphere_goes_on_where_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

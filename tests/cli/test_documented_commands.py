@@ -21,7 +21,12 @@ from cyclopean.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "README.md", *(p for p in sorted((ROOT / "docs").glob("*.md")) if p.name != "commands.md"))  # generated
-BUDGETS = {"--steps 2000": "--steps 2", "--count 100": "--count 2", "--minutes 20": "--steps 2"}
+BUDGETS = {
+    "--size 128x416": "--size 96x160",
+    "--steps 2000": "--steps 2",
+    "--count 100": "--count 2",
+    "--minutes 20": "--steps 2",
+}
 
 
 def commands(page: str) -> Iterator[str]:

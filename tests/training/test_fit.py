@@ -15,7 +15,7 @@ from training_parts import Pictures, Tiny, lines, run, sgd, train, weights
 from cyclopean.augmentation import mirrored
 from cyclopean.errors import InputError
 from cyclopean.sample import Sample, view
-from cyclopean.training import checkpoint
+from cyclopean.training import checkpoint, log
 from cyclopean.training.dataset import SAVED_AS, TrainData, train_data
 from cyclopean.training.loader import Batches, Stream, loader
 from cyclopean.training.loop import fit
@@ -33,6 +33,16 @@ def test_it_learns_and_leaves_a_model_a_log_and_a_state(tmp_path):
     assert config["training"]["step"] == 40
     assert (tmp_path / "resume.pt").exists()
     assert list((tmp_path / "tensorboard").iterdir())
+
+
+def test_long_steps_do_not_leave_the_reader_alone(tmp_path, monkeypatch, capsys):
+    """Lines beside those of the schedule, which stay what they were."""
+    monkeypatch.setattr(log, "SILENCE", -1.0)
+    train(run(tmp_path, steps=4, report_every=4))
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("step ")]
+    assert [line.partition(" loss")[0] for line in said] == [f"step {n}/4" for n in (1, 2, 3, 4)]
+    assert all(line.endswith(" s left") for line in said)
+    assert [line["step"] for line in lines(tmp_path) if "loss" in line] == [4]
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone can be told so")
@@ -315,7 +325,11 @@ class Broken(Pictures):
 
 @pytest.mark.parametrize(
     ("data", "sentence"),
-    [(Pictures(0), "data set is empty"), (Pictures(3, (16, 20)), r"multiples of 8; try --size 16x16")],
+    [
+        (Pictures(0), "data set is empty"),
+        (Pictures(3, (16, 20)), r"multiples of 8; try --size 16x16\."),
+        (Pictures(3, (370, 1226)), r"try --size 368x1224 or, without a GPU, 128x424\."),
+    ],
 )
 def test_data_that_cannot_be_used_is_refused_before_anything_is_written(tmp_path, data, sentence):
     with pytest.raises(InputError, match=sentence):

@@ -1,10 +1,12 @@
 """`cyclopean bench stereo`, `sphere`, `video`, `distil`: methods of a family, trained and judged alike, as one page."""
 
+import logging
 import os
 import platform
 import shlex
 from contextlib import nullcontext
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -17,6 +19,8 @@ from cyclopean.io.files import reserved
 
 if TYPE_CHECKING:
     from cyclopean.bench.family import Family
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -168,6 +172,8 @@ def _compare(family: "Family", options: BenchStereo | BenchSphere | BenchVideo |
     rows = tuple(dict.fromkeys(row for name in names for row in (every if name == "all" else (name,))))
     if work.workers < 1:
         raise InputError(f"--workers {work.workers} is too little; give at least 1.")
+    if find_spec("matplotlib") is None:
+        raise InputError("its page needs matplotlib, which is not installed: pip install 'cyclopean[bench]'.")
     import torch
 
     from cyclopean.bench.comparison import Comparison
@@ -198,7 +204,11 @@ def _compare(family: "Family", options: BenchStereo | BenchSphere | BenchVideo |
             todo = comparison.todo()
             for k, (row, seed) in enumerate(todo):
                 print(f"[{k + 1}/{len(todo)}] {family.rows[row].title}, seed {seed}", flush=True)
-                result = comparison.do(row, seed)
+                try:
+                    result = comparison.do(row, seed)
+                except KeyboardInterrupt:
+                    LOG.warning("stopped in the row %s; the same command goes on from its last checkpoint.", row)
+                    raise
                 print(
                     f"    AbsRel {result['figures']['abs_rel']:.3f} in {result['seconds'] / 60:.1f} minutes", flush=True
                 )

@@ -48,6 +48,7 @@ EXTRAS = {
     "fast": "models in onnxruntime: --backend onnxruntime, ONNX files of others",
     "remote": "photos and shards at http:// and s3:// (docs/shell.md)",
     "cluster": "depth, labels and masks of very many inputs by a Ray cluster",
+    "docs": "the pages of the manual as a site, from a copy of the source",
     "bench": "benches that train, with pictures of their runs",
     "dev": "tests, style and type checks of this project",
 }

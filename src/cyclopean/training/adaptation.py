@@ -244,7 +244,8 @@ def _fitting_steps(method: Adaptation, training: PosedClip, validation: PosedCli
     judging = (VALIDATIONS + 2) * len(validation) / BATCH * each / 3  # forward alone
     fitting = max(0, int((seconds - judging) / each))
     if fitting < LEAST:
-        say(f"{fitting} steps fit into the minutes; {LEAST} are the least, {LEAST * each / 60:.1f} minutes here.")
+        many = f"{fitting} step{'s' * (fitting != 1)} would fit into the minutes"
+        say(f"{many}; {LEAST} are the least, {LEAST * each / 60:.1f} minutes here.")
     return max(LEAST, fitting)
 
 

@@ -15,6 +15,8 @@ from torch import Tensor
 from cyclopean.io.files import write_text
 from cyclopean.training.options import Run
 
+SILENCE = 30.0  # seconds without a line, after which there is one: steps may take long
+
 
 class RunLog:
     """A log of the steps after `start`, active only on the first process.
@@ -26,7 +28,7 @@ class RunLog:
         self.run, self.at, self.active = run, start, active
         said = logging.getLogger("cyclopean").isEnabledFor(logging.WARNING)  # not with -q
         self.console = Console(stderr=True, soft_wrap=True, quiet=not said)
-        self._started = self._window = time.monotonic()
+        self._started = self._window = self._said = time.monotonic()
         self._sums: dict[str, Tensor] = {}
         self._steps = self._images = 0
         self._first = start
@@ -69,10 +71,9 @@ class RunLog:
         self._bar.update(self._task, completed=self.at)
         if self.at % self.run.report_every == 0 or self.at == self.run.steps:
             self._report(norm, rate)
-        elif (
-            self._steps == 1 and self.at == self._first + 1
-        ):  # shows early that training works; later lines keep their schedule
-            self._line(f"step {self.at}/{self.run.steps} loss {sum(value.item() for value in losses.values()):.4f}")
+        elif self.at == self._first + 1 or time.monotonic() - self._said > SILENCE:  # beside the lines of the schedule
+            total = sum(value.item() for value in losses.values())
+            self._line(f"step {self.at}/{self.run.steps} loss {total:.4f}, {self._left():.0f} s left")
 
     def validation(self, step: int, total: float, losses: dict[str, float]) -> None:
         """Write the losses on the validation set."""
@@ -89,11 +90,15 @@ class RunLog:
         if self.active:
             self.console.print(sentence, highlight=False)
 
+    def _left(self) -> float:
+        """Return how many seconds the remaining steps will take, by those so far."""
+        return (self.run.steps - self.at) * (time.monotonic() - self._started) / max(1, self.at - self._first)
+
     def _report(self, norm: float, rate: float) -> None:
         now = time.monotonic()
         means = {name: (value / self._steps).item() for name, value in self._sums.items()}
         speed = self._images / max(now - self._window, 1e-9)
-        left = (self.run.steps - self.at) * (now - self._started) / max(1, self.at - self._first)
+        left = self._left()
         total = sum(means.values())
         values = {
             "step": self.at,
@@ -120,6 +125,7 @@ class RunLog:
                 self._board.add_scalar(name.replace("validation_", "validation/"), value, values["step"])
 
     def _line(self, text: str) -> None:
+        self._said = time.monotonic()
         if not self.console.is_terminal:
             self.say(text)
 

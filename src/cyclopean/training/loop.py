@@ -41,6 +41,7 @@ from cyclopean.training.state import STATE, State, read_state, resume_facts
 
 TOGETHER = 1.0  # seconds within which signals are one: timeout(1) sends its own twice
 PATIENCE = 3.0  # seconds in which a second signal is acted on between two calls of torch; then the process is ended
+SMALL = 128 * 416  # pixels that a processor learns from in about a second
 END = 0  # no signal's number
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h: bytes
 Pictures = Callable[[Method, Sample], dict[str, Tensor]]  # name -> RGB in [0,1], 3 h w
@@ -203,7 +204,11 @@ def _check_first_batch(method: Method, data: TrainData, run: Run) -> torch.devic
     h, w = size_of(sample.depth)
     if h % m or w % m:
         near = "x".join(str(max(m, round(n / m) * m)) for n in (h, w))
-        raise InputError(f"pictures of {h}x{w} pixels do not fit: sides must be multiples of {m}; try --size {near}.")
+        small = max(1, round(h / m * (SMALL / (h * w)) ** 0.5)), max(1, round(w / m * (SMALL / (h * w)) ** 0.5))
+        sooner = f" or, without a GPU, {small[0] * m}x{small[1] * m}" if small[0] * small[1] * m * m < h * w / 2 else ""
+        raise InputError(
+            f"pictures of {h}x{w} pixels do not fit: sides must be multiples of {m}; try --size {near}{sooner}."
+        )
     least = smallest_size((h, w), data.shrink, m)
     if data.shrink < 1 and least == (h, w):
         raise InputError(
