@@ -7,8 +7,10 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import torch
 from torch import Tensor
 
 from cyclopean.defocus.lens import Lens
@@ -21,6 +23,7 @@ from cyclopean.inference.photo_pipeline import DepthOptions, predict_photo
 from cyclopean.io.image import Photo, write_photo
 from cyclopean.io.result_names import Target
 from cyclopean.io.video import frames
+from cyclopean.methods.base import Method
 from cyclopean.sample import View
 from filmed import SIDE, blue_is_near, film, sound_of, times_of, walking
 
@@ -243,3 +246,23 @@ def test_names_of_results() -> None:
     assert [result_suffix(s) for s in (".mp4", ".MOV", ".avi", ".webm", ".mkv")] == [
         ".mp4", ".MOV", ".mkv", ".mkv", ".mkv",
     ]  # fmt: skip
+
+
+def test_soft_edges_of_depth_leave_no_sharp_rim(tmp_path: Path) -> None:
+    """The focus is half way between the square and the wall: nothing is there in truth, but a ramp between them is."""
+    exact = blue_is_near()
+
+    def softly(method: Method, view: View) -> Tensor:
+        return torch.from_numpy(cv2.GaussianBlur(exact.infer(method, view)[0, 0].numpy(), (0, 0), 2.0))[None, None]
+
+    film(tmp_path / "a.mp4", walking(12))
+    keys = [Keyframe(0, (30, 48), track=True), Keyframe(11 / 30, (140, 20))]
+    rims = []
+    for predictor in (exact, replace(exact, infer=softly)):
+        refocus_clip(tmp_path / "a.mp4", tmp_path / "b.mp4", keys, predictor, LENS, smooth=0.0)
+        picture = [*frames(tmp_path / "b.mp4")][6][0, 0]
+        x = 10 + round(6 * 2.0)
+        rims.append(
+            torch.cat([picture[24 : 32 + SIDE, x - 6 : x + 6], picture[24 : 32 + SIDE, x + SIDE - 6 : x + SIDE + 6]])
+        )
+    assert float((rims[1] - rims[0]).square().mean().sqrt()) < 0.02

@@ -58,7 +58,7 @@ def run(options: Export) -> None:
     if path.suffix.lower() != ".onnx":
         raise InputError(f"--out {path} does not end in .onnx; name the file so.")
     check_writable_file(path)
-    loading("export", f"torch and the model {options.model}")
+    loading("export", f"torch and the model {options.model}; translating and comparing them takes a minute or two")
     from cyclopean.inference.export import export_onnx
     from cyclopean.inference.predictor import load
 

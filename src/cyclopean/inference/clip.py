@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from cyclopean.data.video import camera_of
 from cyclopean.defocus.consistency import Consistency
-from cyclopean.defocus.edges import guided
+from cyclopean.defocus.edges import stepped
 from cyclopean.defocus.focus import Focusable, fill_unknown
 from cyclopean.defocus.lens import Lens, focus_pixel
 from cyclopean.defocus.video import (
@@ -188,7 +188,7 @@ def measure_clip(
             while waiting and still.seconds >= waiting[0].time:
                 picture = picture_of(still.image)
                 x, y = focus_pixel(waiting.pop(0).point, picture.shape[:2])
-                aims.append(value_at(guided(depth, picture), (x + 0.5, y + 0.5)))
+                aims.append(value_at(stepped(depth, picture), (x + 0.5, y + 0.5)))
     if not samples:
         raise InputError(f"{source} has no frames; give a whole video.")
     check_keyframes(keys[: len(keys) - len(waiting) + 1], size_of(still.image), float(last[1]))
@@ -264,7 +264,7 @@ class _Rendering:
 
     def _picture(self, still: Still, now: Moment, last: Moment | None) -> Frame:
         square = still.square  # in which a disc is round
-        depth = guided(now.depth, picture_of(square))
+        depth = stepped(now.depth, picture_of(square))
         focus, amount = self.pull(now, last, depth, size_of(still.image))
         lens = replace(self.lens, amount=amount)
         unit = 1.0 if self.depth.predictor.method.ambiguity == "metric" else None
