@@ -1,7 +1,9 @@
 """Meshes rendered as panoramas: by a stand-in that writes what Blender would, and by Blender where it is installed."""
 
 import json
+import os
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 import torch
 
 import panorama_trees
+from cyclopean.blender import finding
 from cyclopean.blender.finding import VARIABLE, Blender, find, version
 from cyclopean.blender.rendering import SCRIPT, MeshRenderJob, write
 from cyclopean.cli import _main as cyclopean
@@ -120,6 +123,23 @@ def test_reasons_of_blender_reach_the_user(stand_in, tmp_path):
     with pytest.raises(InputError, match=r"ended with an error: .*out of memory.* is in .*blender\.log"):
         list(write(order(14), tmp_path / "b", stand_in))
     assert "out of memory" in (tmp_path / "b" / "blender.log").read_text()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="its stand-ins are shell scripts")
+def test_it_ends_when_it_should_and_not_before(tmp_path, monkeypatch):
+    """One that turns off its asked-for end is killed; one that has said all is given time to end by itself."""
+    deaf, slow = (tmp_path / name for name in ("deaf", "slow"))
+    deaf.write_text("#!/bin/sh\ntrap '' TERM\necho CYCLOPEAN item 1\nwhile true; do sleep 0.1; done\n")
+    slow.write_text("#!/bin/sh\necho CYCLOPEAN done\nexec >&- 2>&-\nsleep 0.2\n")
+    for program in (deaf, slow):
+        program.chmod(0o755)
+    assert list(finding.run(Blender(slow, False), tmp_path / "s", tmp_path / "a", tmp_path / "log")) == [("done", "")]
+    monkeypatch.setattr(finding, "PATIENCE", 0.5)
+    messages = finding.run(Blender(deaf, False), tmp_path / "s", tmp_path / "a", tmp_path / "log")
+    assert next(messages) == ("item", "1")
+    begun = time.monotonic()
+    messages.close()
+    assert time.monotonic() - begun < 5
 
 
 def test_a_python_without_bpy_is_told_apart(tmp_path):

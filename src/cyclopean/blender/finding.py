@@ -17,6 +17,7 @@ ADVICE = (
     f"{VARIABLE}."
 )
 SAID = "CYCLOPEAN "  # how lines begin that the script means for us
+PATIENCE = 20.0  # seconds in which it ends by itself, when it was asked to or has said all
 LAST_LINES = 3  # of what else it said, quoted when it fails
 
 
@@ -85,17 +86,23 @@ def run(blender: Blender, script: Path, argument: Path, log: Path) -> Iterator[t
             env=_environment(),
         )
         assert process.stdout is not None  # it is a pipe
+        said_all = False
         try:
             for line in process.stdout:
                 file.write(line)
                 if line.startswith(SAID):
                     kind, _, text = line.removeprefix(SAID).rstrip("\n").partition(" ")
                     yield kind, text
+            said_all = True
         finally:
-            if process.poll() is None:
+            if not said_all:
                 process.terminate()
             process.stdout.close()
-            code = process.wait()
+            try:
+                code = process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                code = process.wait()
     if code:
         lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
         cause = " / ".join(lines[-LAST_LINES:]) or "it printed nothing."
