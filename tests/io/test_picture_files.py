@@ -104,6 +104,29 @@ def test_bmps_that_few_programs_read_are_named(tmp_path: Path) -> None:
         read_photo(tmp_path / "a.bmp")
 
 
+def test_what_has_a_picture_s_suffix_alone_is_named(tmp_path: Path) -> None:
+    """Beginnings as programs and servers write them; the name is what helps, not "a whole file"."""
+    path = tmp_path / "a.png"
+    for suffix, kind in (("ico", "an icon"), ("tga", "a Targa"), ("dds", "a texture"), ("pdf", "a PDF")):
+        Image.new("RGB", (32, 32), "red").save(path, suffix)
+        with pytest.raises(InputError, match=f"a.png is {kind}.*; give PNG"):
+            read_photo(path)
+    for content, kind in (
+        (b"8BPS\0\1" + bytes(20), "a Photoshop document"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(20), "a JPEG XL"),
+        (b'<?xml version="1.0"?>\n<!-- made by hand -->\n<svg width="9"/>', "a drawing"),
+        (b"\n<!DOCTYPE html><title>404</title>", "a web page"),
+        (b"PK\3\4" + bytes(40), "an archive"),
+        (b"\0\0\0\x18ftypmp42" + bytes(40), "a film"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=f"a.png is {kind}.*; give PNG"):
+            read_photo(path)
+    path.write_bytes(b"")
+    with pytest.raises(InputError, match=r"a\.png"):
+        read_photo(path)
+
+
 def test_a_check_counts_items_whose_files_hold_several_pictures(tmp_path: Path) -> None:
     picture = Image.fromarray(stored(SCENE, 8))
     for name, kind, count in (("0", "webp", 2), ("1", "tif", 2), ("2", "png", 1)):

@@ -22,7 +22,7 @@ from cyclopean.io.colour import Coding, adobe_rgb, to_srgb
 from cyclopean.io.files import PHOTOS, RAWS, refuse_unreadable
 from cyclopean.io.limits import MOST_MEGAPIXELS, check_size, read_whole, register_heif
 from cyclopean.io.photo_encoders import encoder_options
-from cyclopean.io.picture_files import frames_note, open_picture, open_without_metadata
+from cyclopean.io.picture_files import frames_note, open_picture, open_without_metadata, other_kind
 from cyclopean.io.profiles import Rgb, from_profile, from_profile_deep, high_dynamic_range, to_tensor
 from cyclopean.io.raw import CheckSize, develop, is_raw
 from cyclopean.io.still_colours import avif_exif, coding_of
@@ -350,6 +350,8 @@ def _of_rare_kind(path: Path) -> InputError | None:
 def _no_picture(path: Path) -> InputError:
     if error := _of_rare_kind(path):
         return error
+    if kind := other_kind(path):
+        return InputError(f"{path} is {kind}; give PNG, JPEG, TIFF, WebP, BMP or HEIC, or export it as one of these.")
     suffix = path.suffix.lower()
     if suffix in PHOTOS or suffix in RAWS:
         return InputError(

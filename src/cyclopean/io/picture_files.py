@@ -15,6 +15,28 @@ from cyclopean.io.still_colours import without_avif_exif
 FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "BMP", "DIB", "GIF", "PPM", "JPEG2000", "HEIF", "AVIF")
 GAP = rb"(?:\s|#[^\r\n]*[\r\n])+"  # between the numbers of a netpbm header
 BITMAP = re.compile(rb"\s*P4" + 2 * (GAP + rb"(\d{1,9})") + rb"\s")
+# How files begin that get the suffix of a picture now and then, and what they are.
+OTHERS = {
+    rb"\x00\x00\x01\x00": "an icon (ICO)",
+    rb"\x00\x00[\x02\x0a]\x00": "a Targa or a pointer (TGA, CUR)",
+    rb"8BPS": "a Photoshop document",
+    rb"gimp xcf": "a GIMP document",
+    rb"\xff\x0a|\x00\x00\x00\x0cJXL ": "a JPEG XL",
+    rb"qoif": "a QOI",
+    rb"DDS ": "a texture (DDS)",
+    rb"v/1\x01": "an OpenEXR",
+    rb"SIMPLE  =": "a FITS",
+    rb"FORM....(?:ILBM|PBM )": "an IFF",
+    rb"%PDF": "a PDF",
+    rb"%!PS|\xc5\xd0\xd3\xc6": "PostScript",
+    rb"\s*(?:<\?xml[^>]*>|<!DOCTYPE svg[^>]*>|<!--.*?-->|\s)*<svg": "a drawing (SVG)",
+    rb"(?i:\s*<!doctype html|\s*<html)": "a web page, as failed downloads leave",
+    rb"PK\x03\x04": "an archive (ZIP)",
+    rb"\x1f\x8b": "an archive (gzip)",
+    rb"\x1a\x45\xdf\xa3|RIFF....AVI |....ftyp(?:isom|iso\d|mp4\d|avc1|qt  |M4V )": "a film",
+}
+OTHER = {re.compile(begins, re.DOTALL): kind for begins, kind in OTHERS.items()}
+TARGA = b"TRUEVISION-XFILE.\0"  # how those of its second version end
 PIXELMAP = re.compile(rb"\s*P([56])" + 3 * (GAP + rb"(\d{1,9})") + rb"\s")
 
 
@@ -32,6 +54,17 @@ def open_picture(file: Path | io.BytesIO) -> Image.Image | None:
         if lacks_memory(error):
             raise
         return None
+
+
+def other_kind(path: Path) -> str:
+    """Return what a file is that is no picture of ours, by how it begins or ends; "" where that is not known."""
+    with path.open("rb") as file:
+        head = file.read(1024)
+        file.seek(-min(len(TARGA), file.seek(0, io.SEEK_END)), io.SEEK_END)
+        tail = file.read()
+    if tail == TARGA:
+        return "a Targa (TGA)"
+    return next((kind for begins, kind in OTHER.items() if begins.match(head)), "")
 
 
 def open_without_metadata(data: bytes) -> Image.Image | None:
