@@ -32,6 +32,7 @@ def main() -> int:
         "groups", nargs="*", metavar="group", help=f"any of {', '.join(GROUPS | BESIDE)}; all without one"
     )
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--only", default="", metavar="TEXT", help="of the groups, rows whose names hold this text")
     parser.add_argument("--inputs", type=int, default=10_000, help="of hostile, which runs by its name alone")
     parser.add_argument("--seed", type=int, default=0, help="of hostile")
     parser.add_argument("--minutes", type=float, default=20, help="a clip, of adapt, which runs by its name alone")
@@ -57,22 +58,26 @@ def main() -> int:
         parser.error(f"unknown group {', '.join(sorted(unknown))}; choose from {', '.join(GROUPS | BESIDE)}")
     print(f"- command: python -m benchmarks {' '.join(sys.argv[1:])}".rstrip())
     print(*circumstances(chosen.device), sep="\n")
-    failures = [failure for group in chosen.groups or GROUPS | BESIDE for failure in _table(group, chosen.device)]
+    failures = [
+        failure for group in chosen.groups or GROUPS | BESIDE for failure in _table(group, chosen.device, chosen.only)
+    ]
     print(*failures, sep="\n", file=sys.stderr)
     return bool(failures)
 
 
-def _table(group: str, device: str) -> list[str]:
-    return beside(group, device) if group in BESIDE else table(group, device)
+def _table(group: str, device: str, only: str) -> list[str]:
+    return beside(group, device, only) if group in BESIDE else table(group, device, only)
 
 
-def beside(group: str, device: str) -> list[str]:
+def beside(group: str, device: str, only: str) -> list[str]:
     """Prints a group of pairs; returns a sentence for each that failed."""
     failures = []
     print(f"\n### {group}: {BESIDE[group]}\n")
     print("| what | plain | ours | times as fast | ours, rate | memory |\n|---|---:|---:|---:|---:|---:|")
     pairs = import_module(f"benchmarks.{group}").PAIRS
-    for name, pair in {name: pair for name, pair in pairs.items() if device in pair.devices}.items():
+    for name, pair in pairs.items():
+        if device not in pair.devices or only not in name:
+            continue
         try:
             found = peers.measure(group, name, device)
             rate = f"{pair.items / found.ours:.3g} {pair.unit}/s"
@@ -84,12 +89,14 @@ def beside(group: str, device: str) -> list[str]:
     return failures
 
 
-def table(group: str, device: str) -> list[str]:
+def table(group: str, device: str, only: str) -> list[str]:
     """Prints one group; returns a sentence for each case that failed."""
     failures = []
     print(f"\n### {group}: {GROUPS[group]}\n")
     print("| what | median | fastest to slowest | rate | peak memory |\n|---|---:|---:|---:|---:|")
     for name, case in cases(group).items():
+        if only not in name:
+            continue
         try:
             print(row(name, case, measure(group, name, device if case.on_device else "cpu")), flush=True)
         except RuntimeError as error:
