@@ -1,6 +1,7 @@
 """The bundled models on whole panoramas, from files, as people run them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -86,3 +87,19 @@ def test_numbers_are_the_same_whatever_torchs_default_type_is() -> None:
             torch.set_default_dtype(torch.float32)
         assert depth.dtype == torch.float32
         assert torch.allclose(depth, expected, rtol=1e-4), (kind, name)
+
+
+@pytest.mark.slow
+def test_outside_sky_is_far_and_the_ground_near() -> None:
+    """On a street and a landscape that no training saw, without the details of the model for photos; that of rooms,
+    which it started from, takes sky for a ceiling."""
+    skies = {}
+    for name in ("panorama", "panorama-selfsup"):
+        model = replace(load(name), details=None)
+        for family, seed in (("street", 9900021), ("landscape", 9900022)):
+            sample = rigs.sample(family, seed, SIZE, "sphere")
+            inverse, sky = model(Photo(sample.target.image, Equirectangular())).inverse_depth, sample.depth > 500
+            ground = inverse[..., -SIZE[0] // 4 :, :].median()
+            skies.setdefault(name, []).append(float(inverse[sky].median() / ground))
+    assert max(skies["panorama"]) < 0.2, skies
+    assert min(skies["panorama-selfsup"]) > 0.4, skies

@@ -121,7 +121,7 @@ def test_flip_averaging_is_of_both_and_uncertainty_of_the_layout_alone() -> None
         return flip_averaged(method, target)
 
     replace(model, infer=see)(photo)
-    assert set(asked) == {"coordnet", "supervised"}
+    assert set(asked) == {"depth_anywhere", "supervised"}
     assert torch.equal(model.uncertainty(photo, 2), replace(model, details=None).uncertainty(photo, 2))
 
 

@@ -43,13 +43,12 @@ KITTI_WIDE = 1242  # pixels: D1-all counts 3 of them
 NEAR, NEAREST, FAR = 0.1, 0.05, 80.0  # metres: truth that counts, and what predictions are clipped to
 Make = Callable[[Budget], Method]
 
+# Rooms: nothing is out of reach of parallax, and no sky.
+SMALL = Budget((64, 96), 800, 40, 2000, 1, "mobile-residual", 1.0, 4, learning_rate=1.5e-3, world="room")
 BUDGETS = {
     "tiny": Budget((64, 64), 4, 2, 2, 1, "compact", 0.25, 2),  # for tests: that everything runs
-    # rooms: nothing is out of reach of parallax, and no sky; the encoder has seen photographs, and no depth
-    "small": Budget(
-        (64, 96), 800, 40, 2000, 1, "mobile-residual", 1.0, 4, learning_rate=1.5e-3, world="room", encoder="panorama"
-    ),
-    "small-scratch": Budget((64, 96), 800, 40, 2000, 1, "mobile-residual", 1.0, 4, learning_rate=1.5e-3, world="room"),
+    "small": replace(SMALL, encoder="panorama-selfsup"),  # which has seen photographs, and no depth
+    "small-scratch": SMALL,
     "middle": Budget((128, 192), 2000, 100, 3000, 3, "compact", 0.75),
     "full": Budget((192, 384), 8000, 200, 12_000, 3, "vgg", 0.5),
 }

@@ -20,7 +20,7 @@ from cyclopean.synthesis import pull
 
 FAR = 0.05  # of the median inverse depth, added before logarithms, which are infinite at sky
 LEAST = 0.03  # of that: the smallest inverse depth returned
-SKY = 0.02, 0.1  # of the median inverse depth: what is farther than the first is sky, nearer than the second is not
+SKY = 0.05, 0.2  # of the mean inverse depth: what is farther than the first is sky, nearer than the second is not
 BESIDE = 1e-3  # weight of the whole picture's mean in a blur, which stands alone in the middle of sky
 DETAIL_DEVIATION = 1 / 48  # of the width, 7.5 degrees of longitude: the Gaussian that separates details from layout
 
@@ -128,7 +128,8 @@ def seam_score(values: OneMap) -> float:
 def transfer_details(layout: OneMap, details: Resized) -> Resized:
     """Return inverse distances with the layout (and the metres) of one map and the details of another, at its size."""
     enlarged = resize_sphere(layout, size_of(details))
-    near = ((details / _median(details) - SKY[0]) / (SKY[1] - SKY[0])).clamp(0, 1)
+    mean = details.mean().clamp_min(torch.finfo(details.dtype).eps)  # a median would be sky where most is
+    near = ((details / mean - SKY[0]) / (SKY[1] - SKY[0])).clamp(0, 1)
     return add_details(enlarged, details, DETAIL_DEVIATION * details.shape[-1], around=True, counts=near)
 
 

@@ -30,6 +30,10 @@ from cyclopean.io.sidecar import Maker, keep_names
 from cyclopean.io.viewer import write_viewer
 from cyclopean.training.models import DEFAULT, bundled
 
+OF_PANORAMAS = {
+    "panorama": ", whose metres hold in rooms; outdoors only ratios of depths do",
+    "panorama-selfsup": ", which was trained on rooms; outdoors use panorama or --via-cube",
+}
 LARGEST_TILT = 10.0  # degrees, of a panorama
 LARGEST_DISAGREEMENT = 0.5  # of the depth: faces of a panorama that differ by more are not aligned
 
@@ -246,7 +250,7 @@ def _about_panorama(photo: Photo, predictor: Predictor, reason: str | None) -> l
     if reason:
         name = predictor.model.name if predictor.model else predictor.method.name
         how = ", on ten faces around" if predictor.projection == "pinhole" else ""
-        how += ", which was trained on rooms; outdoors --via-cube is better" if name == "panorama" else ""
+        how += OF_PANORAMAS.get(name, "")
         notes.append(f"{reason} Model: {name}{how}.")
     return notes
 
