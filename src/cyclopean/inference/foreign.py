@@ -32,6 +32,7 @@ from cyclopean.inference import NEEDS_TRANSFORMERS
 from cyclopean.io.files import read_json, refuse_unreadable, shortened
 from cyclopean.io.image import resize, size_within
 from cyclopean.methods.base import Ambiguity, Method, Prediction
+from cyclopean.networks.hollow import hollow
 from cyclopean.sample import Sample, View
 from cyclopean.training.licences import NON_COMMERCIAL, licence_of
 from cyclopean.training.models import CONFIG, PREPROCESSOR, WEIGHTS, weights_files
@@ -255,9 +256,9 @@ def load_network(folder: Path, model_type: str, class_name: str, content: Mappin
     config = config_class.from_dict(kept)
     tensors = _tensors(folder)
     model_class = getattr(transformers, class_name)
-    with torch.device("meta"):
-        hollow = model_class(config)  # without memory, until there are weights for it
-    if sum(x.numel() for x in hollow.parameters()) > MOST_ABSENT * sum(x.numel() for x in tensors.values()):
+    with hollow():
+        empty = model_class(config)  # without memory, until there are weights for it
+    if sum(x.numel() for x in empty.parameters()) > MOST_ABSENT * sum(x.numel() for x in tensors.values()):
         raise InputError(f"{folder} has fewer weights than its {CONFIG} states; copy the model folder again.")
     with torch.random.fork_rng(devices=[]):  # it draws weights, too
         model, report = model_class.from_pretrained(

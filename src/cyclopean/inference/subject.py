@@ -72,7 +72,7 @@ def bundled_networks() -> tuple[Backbone, SubjectNet] | None:
         raise InputError(
             f"{FOLDER / WEIGHTS} was trained on the features of another {DEFAULT}; install cyclopean again."
         )
-    with torch.device("meta"):  # no weights are drawn
+    with torch.random.fork_rng(devices=[]):  # its own weights are drawn, and replaced
         network = SubjectNet()
     stored = load_file(FOLDER / WEIGHTS)
     network.load_state_dict({k: x.float() if x.is_floating_point() else x for k, x in stored.items()}, assign=True)

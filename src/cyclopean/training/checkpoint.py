@@ -15,6 +15,7 @@ from cyclopean.errors import InputError
 from cyclopean.io.files import appearing, refuse_unreadable, shortened
 from cyclopean.methods import METHODS, method_class
 from cyclopean.methods.base import Method
+from cyclopean.networks.hollow import hollow
 from cyclopean.training.models import CONFIG, DEFAULT, WEIGHTS, config_of, locate, wrong_value
 
 FIRST_IS_DISPARITY = {
@@ -57,13 +58,13 @@ def load(name: Path | str = DEFAULT) -> tuple[Method, dict[str, Any]]:
         raise wrong_value(folder, "method", config["method"], f"one that this version has ({', '.join(METHODS)})")
     build = partial(method_class(config["method"]), **config["arguments"])
     try:
-        with torch.device("meta"):
-            hollow = build()  # without memory, until its weights are known to fit
+        with hollow():
+            empty = build()  # without memory, until its weights are known to fit
     except MemoryError:
         raise
     except Exception as error:  # constructors may raise anything for foreign arguments
         raise _wrong_argument(folder, config) from error
-    _check_header(hollow, folder)
+    _check_header(empty, folder)
     with torch.random.fork_rng(devices=[]):  # the weights of others do not cost the caller's random numbers
         method = build().float()  # whatever torch's default is
     _fill(method, folder)
@@ -129,7 +130,7 @@ def _wrong_argument(folder: Path, config: dict[str, Any]) -> InputError:
             return wrong_value(folder, f"arguments.{key}", value, f"to be one of {', '.join(known)}")
     for key, value in config["arguments"].items():
         try:
-            with torch.device("meta"):
+            with hollow():
                 method_class(config["method"])(**{key: value})
         except Exception as error:
             usual = json.dumps(known[key].default, default=str)
