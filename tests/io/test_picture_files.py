@@ -2,11 +2,13 @@
 
 import io
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+import torch
+from PIL import Image, ImageCms, PngImagePlugin
 
 from cyclopean.data.diagnose import rows
 from cyclopean.data.folder import FolderDataset
@@ -125,6 +127,29 @@ def test_what_has_a_picture_s_suffix_alone_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"")
     with pytest.raises(InputError, match=r"a\.png"):
         read_photo(path)
+
+
+@pytest.mark.parametrize("text", ["long", "after the pixels", "many"])
+def test_texts_of_a_png_do_not_cost_it_anything(tmp_path: Path, text: str) -> None:
+    """Workflows of programs that make pictures: more than Pillow reads, which then refuses the whole file."""
+    exif = Image.Exif()
+    exif[274], exif[271] = 6, "Somebody"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    packet = b"<x:xmpmeta>" + b"x" * 2000 + b"</x:xmpmeta>"
+    chunks = PngImagePlugin.PngInfo()
+    chunks.add_itxt("XML:com.adobe.xmp", packet.decode(), zip=True)
+    Image.fromarray(stored(SCENE, 8)).save(tmp_path / "a.png", exif=exif, icc_profile=profile, pnginfo=chunks)
+    data, body = (tmp_path / "a.png").read_bytes(), b"workflow\0\0" + zlib.compress(b"{" * (3 << 20))
+    extra = struct.pack(">I", len(body)) + b"zTXt" + body + struct.pack(">I", zlib.crc32(b"zTXt" + body))
+    at = len(data) - 12 if text == "after the pixels" else 33  # before the end, behind the header
+    (tmp_path / "b.png").write_bytes(data[:at] + extra * (70 if text == "many" else 1) + data[at:])
+    plain, photo = read_photo(tmp_path / "a.png"), read_photo(tmp_path / "b.png")
+    assert photo.notes == plain.notes == ()
+    assert torch.equal(photo.image, plain.image)
+    assert photo.size == (SCENE.shape[1], SCENE.shape[0])
+    assert (photo.exif, photo.profile) == (plain.exif, plain.profile)
+    assert b"Somebody" in photo.exif
+    assert read_header(tmp_path / "b.png").size == read_header(tmp_path / "a.png").size
 
 
 def test_a_check_counts_items_whose_files_hold_several_pictures(tmp_path: Path) -> None:

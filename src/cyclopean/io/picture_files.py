@@ -45,8 +45,11 @@ def open_picture(file: Path | io.BytesIO) -> Image.Image | None:
     try:
         if isinstance(file, Path):
             with file.open("rb") as opened:
-                if opened.read(12)[4:8] == b"ftyp":
+                head = opened.read(12)
+                if head[4:8] == b"ftyp":
                     register_heif()
+                if head.startswith(png.SIGNATURE) and any(kind in png.TEXTS for kind in png.chunk_kinds(opened)):
+                    file = io.BytesIO(png.without_texts(file.read_bytes()))
         Image.init()
         with tiff.unlimited():  # our own limit, which can be raised, is checked next
             return Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
@@ -70,9 +73,8 @@ def other_kind(path: Path) -> str:
 def open_without_metadata(data: bytes) -> Image.Image | None:
     """Return the picture in a PNG or AVIF without some metadata, which Pillow treats as damage; None for others."""
     if data.startswith(png.SIGNATURE):
-        return open_picture(io.BytesIO(png.without_metadata(data, (b"tRNS",)))) or open_picture(
-            io.BytesIO(png.without_metadata(data, ()))
-        )
+        fewer = (png.without_texts(data), png.without_metadata(data, (b"tRNS",)), png.without_metadata(data, ()))
+        return next((picture for less in fewer if (picture := open_picture(io.BytesIO(less))) is not None), None)
     return open_picture(io.BytesIO(without_avif_exif(data))) if data[4:8] == b"ftyp" else None
 
 

@@ -15,6 +15,10 @@ from cyclopean.io.colour import Coding, by_gamma, by_numbers, narrow_range
 from cyclopean.io.limits import PNG as SIGNATURE
 from cyclopean.io.profiles import by_name
 
+TEXTS = b"tEXt", b"zTXt", b"iTXt"  # kinds of chunks
+METADATA = b"XML:com.adobe.xmp", b"Raw profile type"  # how keywords of texts begin that hold EXIF, XMP or a profile
+LONGEST_TEXT = 1 << 20  # bytes: Pillow refuses longer ones
+
 
 def channels(data: bytes) -> UInt16[np.ndarray, "h w c"] | None:
     """Return the channels of a PNG of 16 bits, with alpha where it has a transparent colour; None for all others."""
@@ -69,6 +73,36 @@ def without_metadata(data: bytes, kept: tuple[bytes, ...] = ()) -> bytes:
             parts.append(data[at:end])
         at = end
     return b"".join(parts)
+
+
+def without_texts(data: bytes) -> bytes:
+    """Return the bytes of a PNG without texts that nobody here reads, or that are too long for Pillow, which refuses
+    the whole file for them. The rest is as it was, damage too."""
+    at, parts, start = len(SIGNATURE), [], 0
+    while at + 12 <= len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        kind = data[at + 4 : at + 8]
+        if kind in TEXTS and end <= len(data) and not _is_read(kind, data[at + 8 : end - 4]):
+            parts.append(data[start:at])
+            start = end
+        at = end
+    return b"".join([*parts, data[start:]])
+
+
+def _is_read(kind: bytes, body: bytes) -> bool:
+    """Return whether a text chunk holds metadata, and not more than Pillow reads."""
+    keyword, _, text = body.partition(b"\0")
+    if not keyword.startswith(METADATA):
+        return False
+    packed = kind == b"zTXt" or (kind == b"iTXt" and text[:1] == b"\1")
+    if not packed:
+        return len(text) < LONGEST_TEXT
+    start = text[1:] if kind == b"zTXt" else text[2:].split(b"\0", 2)[-1]  # behind the method; language and translation
+    inflating = zlib.decompressobj()
+    try:
+        return len(inflating.decompress(start, LONGEST_TEXT)) < LONGEST_TEXT
+    except zlib.error:
+        return False
 
 
 def coding(path: Path, picture: Image.Image) -> Coding | None:
