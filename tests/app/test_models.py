@@ -92,8 +92,8 @@ def test_the_page_offers_the_models_beside_the_bundled_ones(state: AppState, mon
     monkeypatch.setattr("cyclopean.inference.predictor.load", lambda name, *_: loads.append(name) or blue_is_near())
     for names, models in (
         ("general", []),
-        ("a,general", ["a", "general", "panorama"]),
-        (f"{tmp_path}/mine", ["mine", "general", "panorama"]),
+        ("a,general", ["a", "general", "panorama", "panorama-selfsup"]),
+        (f"{tmp_path}/mine", ["mine", "general", "panorama", "panorama-selfsup"]),
     ):
         loads.clear()
         offered = server.models_offered(names)
