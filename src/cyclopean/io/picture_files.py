@@ -16,7 +16,7 @@ FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "BMP", "DIB", "GIF", "PPM", "JP
 GAP = rb"(?:\s|#[^\r\n]*[\r\n])+"  # between the numbers of a netpbm header
 BITMAP = re.compile(rb"\s*P4" + 2 * (GAP + rb"(\d{1,9})") + rb"\s")
 # How files begin that get the suffix of a picture now and then, and what they are.
-OTHERS = {
+_OTHERS = {
     rb"\x00\x00\x01\x00": "an icon (ICO)",
     rb"\x00\x00[\x02\x0a]\x00": "a Targa or a pointer (TGA, CUR)",
     rb"8BPS": "a Photoshop document",
@@ -35,7 +35,7 @@ OTHERS = {
     rb"\x1f\x8b": "an archive (gzip)",
     rb"\x1a\x45\xdf\xa3|RIFF....AVI |....ftyp(?:isom|iso\d|mp4\d|avc1|qt  |M4V )": "a film",
 }
-OTHER = {re.compile(begins, re.DOTALL): kind for begins, kind in OTHERS.items()}
+OTHERS = {re.compile(begins, re.DOTALL): kind for begins, kind in _OTHERS.items()}
 TARGA = b"TRUEVISION-XFILE.\0"  # how those of its second version end
 PIXELMAP = re.compile(rb"\s*P([56])" + 3 * (GAP + rb"(\d{1,9})") + rb"\s")
 
@@ -67,7 +67,7 @@ def other_kind(path: Path) -> str:
         tail = file.read()
     if tail == TARGA:
         return "a Targa (TGA)"
-    return next((kind for begins, kind in OTHER.items() if begins.match(head)), "")
+    return next((kind for begins, kind in OTHERS.items() if begins.match(head)), "")
 
 
 def open_without_metadata(data: bytes) -> Image.Image | None:

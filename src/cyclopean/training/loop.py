@@ -41,7 +41,7 @@ from cyclopean.training.state import STATE, State, read_state, resume_facts
 
 TOGETHER = 1.0  # seconds within which signals are one: timeout(1) sends its own twice
 PATIENCE = 3.0  # seconds in which a second signal is acted on between two calls of torch; then the process is ended
-SMALL = 128 * 416  # pixels that a processor learns from in about a second
+SMALL = 128 * 416  # pixels, of the size that is advised without a GPU
 END = 0  # no signal's number
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h: bytes
 Pictures = Callable[[Method, Sample], dict[str, Tensor]]  # name -> RGB in [0,1], 3 h w
