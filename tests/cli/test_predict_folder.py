@@ -98,6 +98,8 @@ def test_what_is_there_counts_by_settings_and_content(tmp_path, model):
 def test_wrong_folders_are_refused(tmp_path, capsys, model):
     shoot = pictures(tmp_path / "shoot", "a.png")
     (tmp_path / "empty").mkdir()
+    pictures(tmp_path / "shoots" / "2014", "b.png")
+    pictures(tmp_path / "shoots" / "empty")
     for words, why in (
         ((shoot, "--workers", "2"), "results go to a folder of their own"),
         ((shoot, "--workers", "2", "--out", shoot), "results go to a folder of their own"),
@@ -106,6 +108,8 @@ def test_wrong_folders_are_refused(tmp_path, capsys, model):
         ((shoot, "--compile", "--out", tmp_path / "o"), "--compile is for torch on a GPU"),
         ((shoot, "--workers", "0", "--out", tmp_path / "o"), "at least 1"),
         ((tmp_path / "empty", "--workers", "2", "--out", tmp_path / "o"), "holds no photos"),
+        ((tmp_path / "shoots", "--workers", "2", "--out", tmp_path / "o"), "folders inside it do, name these: 2014."),
+        ((tmp_path / "shoots", "--model", model), "folders inside it do, name these: 2014."),
         ((shoot, "--workers", "2", "--out", tmp_path / "o", "--right", shoot / "a.png"), "--right"),
         ((shoot, "--workers", "2", "--out", tmp_path / "o", "--model", "genral"), "general"),
     ):

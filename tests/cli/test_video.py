@@ -140,7 +140,7 @@ def test_the_limit_of_the_commands(tmp_path: Path, model: str, capsys: pytest.Ca
         command = (words[0], tmp_path / "a.mp4", *words[1:], "--model", model, "--max-megapixels", "0.2")
         code, err = here(capsys, *command)
         assert code == 2
-        assert "600x400 pixels (0.2 megapixels), the limit is 0.2" in err
+        assert "600x400 (0.24 megapixels), the limit is 0.2" in err
     assert {path.name for path in tmp_path.iterdir()} == {"a.mp4"}
 
 

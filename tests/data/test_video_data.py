@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from cyclopean.data import named, open_dataset
 from cyclopean.data.base import usable_items
@@ -235,6 +236,8 @@ def test_sentences(tmp_path):
     (tmp_path / "anim.gif").write_bytes(b"GIF89a")
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.mp4").write_text("no film at all")
+    Image.new("RGB", (32, 24)).save(tmp_path / "photo.mp4", "JPEG")
+    (tmp_path / "page.mp4").write_text("<!DOCTYPE html><html>")
     (tmp_path / "sphere.json").write_text('{"camera": "equirectangular"}')
     for name, sentence in {
         "clip:{}/1.mp4": "1 frame in a row, and depth is learned from a frame, the one 1 before",
@@ -248,6 +251,8 @@ def test_sentences(tmp_path):
         "clip:{}/good.mp4:camera={}/sphere.json": "pinhole",
         "clip:{}/empty": "holds no picture",
         "clip:{}/text.mp4": "is not a video",
+        "clip:{}/photo.mp4": "photo.mp4 is a JPEG picture, not a video; give MP4",
+        "clip:{}/page.mp4": "page.mp4 is a web page, as failed downloads leave, not a video",
         "{}/missing.mp4": "does not exist; give the file",
         "{}/anim.gif": "is a file; give a film",
         "{}/1:30.mp4": "unknown kind of data set",

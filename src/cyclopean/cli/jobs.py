@@ -4,7 +4,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -155,7 +155,7 @@ def count_in(folder: Path) -> Counter[str]:
         suffixes = Counter(os.path.splitext(name)[1] for name in names)
     media = Counter({suffix: count for suffix, count in suffixes.items() if suffix.lower() in READ})
     if not media:
-        raise InputError(f"{folder} holds no photos or videos; name a folder that does.")
+        raise InputError(_holds_none(folder))
     others: Counter[str] = Counter()
     for suffix in suffixes - media:
         others[suffix.lower() or "no suffix"] += suffixes[suffix]
@@ -240,7 +240,7 @@ def _in_folder(folder: Path, bad: dict[str, str]) -> list[Path]:
     wanted = [path for path in files if path.suffix.lower() in READ]
     others = Counter(path.suffix.lower() or "no suffix" for path in files if path.suffix.lower() not in READ)
     if not wanted:
-        bad[str(folder)] = f"{folder} holds no photos or videos; name a folder that does."
+        bad[str(folder)] = _holds_none(folder)
     else:
         _name_left_alone(folder, others)
     return wanted
@@ -250,6 +250,29 @@ def _name_left_alone(folder: Path | str, others: Counter[str]) -> None:
     if others:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(others.items()))
         remark(f"left alone in {folder}, no photos or videos by their suffix: {kinds}")
+    if isinstance(folder, Path) and (inner := _inner(folder)):
+        remark(f"left alone in {folder}, folders inside it with photos or videos: {inner}; name them to read them too")
+
+
+def _holds_none(folder: Path) -> str:
+    inner = _inner(folder)
+    remedy = f"folders inside it do, name these: {inner}" if inner else "name a folder that does"
+    return f"{folder} holds no photos or videos; {remedy}."
+
+
+def _inner(folder: Path) -> str:
+    """Return the names of the folders in `folder` that hold photos or videos which are not results of ours."""
+    names = []
+    with os.scandir(folder) as entries:
+        inside = sorted(entry.name for entry in entries if entry.name[0] != "." and _is_folder(entry))
+    for name in inside:
+        with suppress(OSError), os.scandir(folder / name) as entries:
+            for entry in entries:
+                stem, suffix = os.path.splitext(entry.name)
+                if entry.name[0] != "." and suffix.lower() in READ and not _is_result(folder / name, stem, suffix):
+                    names.append(printable(Path(name)))
+                    break
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _told_apart(jobs: list[Job], resolved: Callable[[Path], Path]) -> list[Job]:

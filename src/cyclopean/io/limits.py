@@ -1,6 +1,7 @@
 """Checks of picture files before anything is decoded: their size, and whether JPEG and PNG are whole."""
 
 import os
+from decimal import Decimal
 from io import BufferedReader, BytesIO
 from pathlib import Path
 
@@ -20,13 +21,27 @@ def check_size(
     limit: str = "the limit is", remedy: str = SHRINK,
 ) -> None:  # fmt: skip
     """Raise InputError unless `size` (height, width) is at most `most_megapixels` and at least 16 on each side."""
+    if excess := above(size, most_megapixels, limit):
+        raise InputError(f"{path} is {excess}; {remedy}.")
+    if min(size) < LEAST_SIDE:
+        raise InputError(f"{path} is {size[1]}x{size[0]} pixels; {kind} at least {LEAST_SIDE} on each side.")
+
+
+def above(size: tuple[int, int], most_megapixels: float, limit: str = "the limit is") -> str:
+    """Return the words on a `size` (height, width) of more than `most_megapixels`, of which it and the limit differ;
+    "" for a size within them."""
     height, width = size
     megapixels = width * height / 1e6
-    if not megapixels <= most_megapixels:  # a limit of NaN allows nothing
-        figure = next(t for n in (3, 6, 17) if (t := f"{megapixels:.{n}g}") != f"{most_megapixels:g}" or n == 17)
-        raise InputError(f"{path} is {width}x{height} ({figure} megapixels), {limit} {most_megapixels:g}; {remedy}.")
-    if min(size) < LEAST_SIDE:
-        raise InputError(f"{path} is {width}x{height} pixels; {kind} at least {LEAST_SIDE} on each side.")
+    if megapixels <= most_megapixels:  # a limit of NaN allows nothing
+        return ""
+    most = _written(most_megapixels, 6)
+    figure = next(text for n in (3, 6, 17) if (text := _written(megapixels, n)) != most or n == 17)
+    return f"{width}x{height} ({figure} megapixels), {limit} {most}"
+
+
+def _written(figure: float, digits: int) -> str:
+    """Return a figure of so many digits as people write it: 10000, not 1e+04."""
+    return f"{Decimal(f'{figure:.{digits}g}'):f}"
 
 
 def read_whole(path: Path) -> bytes:

@@ -4,6 +4,7 @@ import io
 import re
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 from PIL import Image
 
@@ -50,13 +51,30 @@ def open_picture(file: Path | io.BytesIO) -> Image.Image | None:
                     register_heif()
                 if head.startswith(png.SIGNATURE) and any(kind in png.TEXTS for kind in png.chunk_kinds(opened)):
                     file = io.BytesIO(png.without_texts(file.read_bytes()))
-        Image.init()
         with tiff.unlimited():  # our own limit, which can be raised, is checked next
-            return Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
+            return opened(file)
     except Exception as error:  # header parsers may raise anything on foreign files
         if lacks_memory(error):
             raise
         return None
+
+
+def opened(file: Path | IO[bytes]) -> Image.Image:
+    """Return a picture of one of `FORMATS` with its header read; Pillow's other parsers never see a stranger's file.
+
+    Raises whatever these parsers raise.
+    """
+    Image.init()
+    return Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
+
+
+def content_kind(path: Path) -> str:
+    """Return what a file holds, whatever its suffix, "a JPEG picture" or a kind of `other_kind`; "" if not known."""
+    picture = open_picture(path)
+    if picture is None:
+        return other_kind(path)
+    with picture:
+        return f"a {picture.format} picture"
 
 
 def other_kind(path: Path) -> str:

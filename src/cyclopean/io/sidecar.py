@@ -190,9 +190,10 @@ def check_version(path: Path, content: dict[str, Any]) -> None:
 
 
 def outputs_named_in(folder: Path) -> set[str]:
-    """Return the names of the files in `folder` that our sidecars list, so that folder runs do not read their own
-    results."""
-    return set().union(*(outputs_of_sidecar(path) for path in folder.glob("*.json")))
+    """Return the names of the files in `folder` that our sidecars list, and of these sidecars, so that folder runs do
+    not read their own results."""
+    listed = {path.name: outputs_of_sidecar(path) for path in folder.glob("*.json")}
+    return {name for name, files in listed.items() if files}.union(*listed.values())
 
 
 def outputs_of_sidecar(path: Path) -> set[str]:

@@ -19,6 +19,8 @@ from jaxtyping import UInt8
 from cyclopean.errors import InputError
 from cyclopean.io.files import address, refuse_unreadable
 from cyclopean.io.limits import MOST_MEGAPIXELS as MEGAPIXELS
+from cyclopean.io.limits import SHRINK, above
+from cyclopean.io.picture_files import content_kind
 from cyclopean.io.video_clock import Clock, Timeline, lateness, stated_span
 from cyclopean.io.video_damage import Beginning, cut_short, ends_of_frames, lost_bytes, parts
 from cyclopean.io.video_frames import (
@@ -296,9 +298,9 @@ def opened(path: Path, max_megapixels: float = MEGAPIXELS) -> Iterator[tuple[Any
                 raise InputError(
                     f"{path} is damaged or cut short (its last {lost} bytes are missing); give a whole file."
                 ) from None
-            raise InputError(
-                f"{path} is not a video that can be read; give MP4, MOV, MKV, AVI, WebM or the like."
-            ) from None
+            kind = content_kind(path)
+            what = "not a video that can be read" if kind in ("", "a film") else f"{kind}, not a video"
+            raise InputError(f"{path} is {what}; give MP4, MOV, MKV, AVI, WebM or the like.") from None
         films = _films(container)
         if not films:
             raise InputError(f"{path} has no picture track; give a video.")
@@ -309,11 +311,8 @@ def opened(path: Path, max_megapixels: float = MEGAPIXELS) -> Iterator[tuple[Any
         if stream.codec_context is None:
             raise InputError(f"{path} is coded in a way that is not supported here; convert it to MP4 (H.264).")
         h, w = stream.codec_context.height, stream.codec_context.width
-        if h * w > pixels:
-            raise InputError(
-                f"{path} is {w}x{h} pixels ({h * w / 1e6:.1f} megapixels), the limit is {max_megapixels:g}; "
-                "shrink it, or raise the limit with --max-megapixels."
-            )
+        if excess := above((h, w), max_megapixels):
+            raise InputError(f"{path} is {excess}; {SHRINK}.")
         if (places := ends_of_frames(stream)) and min(places) > path.stat().st_size:
             raise InputError(
                 f"{path} is damaged or cut short (none of its {len(places)} frames is in the file); give a whole file."
