@@ -39,7 +39,7 @@ def test_nothing_opens_another_file(tmp_path: Path) -> None:
         for suffix in (".mp4", ".m3u8", ".ts", ".avi"):
             path = tmp_path / f"{name}{suffix}"
             path.write_text(text)
-            with pytest.raises(InputError, match="not a video that can be read"):
+            with pytest.raises(InputError, match="not a video"):
                 describe(path)
             with pytest.raises(InputError, match="not a video that can be read"):
                 next(frames(path))
@@ -105,7 +105,7 @@ def test_the_limit_of_pixels_holds_for_clips(tmp_path: Path) -> None:
     encode(tmp_path / "a.mp4", [np.zeros((800, 1200, 3), np.uint8)])
     assert describe(tmp_path / "a.mp4", 1.0).size == (800, 1200)
     for read in (describe, lambda path, most: list(frames(path, max_megapixels=most))):
-        with pytest.raises(InputError, match=r"1200x800 pixels \(1\.0 megapixels\), the limit is 0\.9"):
+        with pytest.raises(InputError, match=r"1200x800 \(0\.96 megapixels\), the limit is 0\.9"):
             read(tmp_path / "a.mp4", 0.9)
     for codec in ("libvpx", "libvpx-vp9", "mpeg4"):
         growing(tmp_path / "b.mkv", codec, [(64, 64), (1024, 1024)])

@@ -30,7 +30,7 @@ def test_the_sidecar_says_what_the_numbers_are(tmp_path: Path) -> None:
     card = read_sidecar(tmp_path / "p_disp.npy")
     assert card is not None
     assert card.source_size == (60, 90)
-    own = {"p_disp.npy", "p_disp.exr", "p_disp.png", "p_disp16.png", "p_disp.json"}
+    own = {"p_disp.npy", "p_disp.exr", "p_disp.png", "p_disp16.png", "p_disp.json", "p_disp16.json"}
     (tmp_path / "other.json").write_text('{"files": ["mine.png"]}')
     for name, content in [("broken", "{"), ("deep", "[" * 5000), ("none", '{"format": "cyclopean-x", "files": null}')]:
         (tmp_path / f"{name}.json").write_text(content)

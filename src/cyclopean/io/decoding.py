@@ -22,7 +22,7 @@ from cyclopean.io.colour import Coding, adobe_rgb, to_srgb
 from cyclopean.io.files import PHOTOS, RAWS, refuse_unreadable
 from cyclopean.io.limits import MOST_MEGAPIXELS, check_size, read_whole, register_heif
 from cyclopean.io.photo_encoders import encoder_options
-from cyclopean.io.picture_files import frames_note, open_picture, open_without_metadata, opened, other_kind
+from cyclopean.io.picture_files import frames_note, open_picture, open_without_metadata, other_kind, pillow_opened
 from cyclopean.io.profiles import Rgb, from_profile, from_profile_deep, high_dynamic_range, to_tensor
 from cyclopean.io.raw import CheckSize, develop, is_raw
 from cyclopean.io.still_colours import avif_exif, coding_of
@@ -197,7 +197,7 @@ def _header_by_pillow(path: Path, file: io.BufferedReader | io.BytesIO, start: b
 
 def _header_opened(file: io.BufferedReader | io.BytesIO) -> Image.Image:
     try:
-        return opened(file)
+        return pillow_opened(file)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
         file.seek(0)
         picture = open_without_metadata(file.read())

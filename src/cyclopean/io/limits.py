@@ -41,7 +41,7 @@ def above(size: tuple[int, int], most_megapixels: float, limit: str = "the limit
 
 def _written(figure: float, digits: int) -> str:
     """Return a figure of so many digits as people write it: 10000, not 1e+04."""
-    return f"{Decimal(f'{figure:.{digits}g}'):f}"
+    return f"{Decimal(f'{figure:.{digits}g}'):f}".lower()  # nan
 
 
 def read_whole(path: Path) -> bytes:

@@ -4,7 +4,6 @@ import io
 import re
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 from PIL import Image
 
@@ -52,14 +51,14 @@ def open_picture(file: Path | io.BytesIO) -> Image.Image | None:
                 if head.startswith(png.SIGNATURE) and any(kind in png.TEXTS for kind in png.chunk_kinds(opened)):
                     file = io.BytesIO(png.without_texts(file.read_bytes()))
         with tiff.unlimited():  # our own limit, which can be raised, is checked next
-            return opened(file)
+            return pillow_opened(file)
     except Exception as error:  # header parsers may raise anything on foreign files
         if lacks_memory(error):
             raise
         return None
 
 
-def opened(file: Path | IO[bytes]) -> Image.Image:
+def pillow_opened(file: Path | io.BytesIO | io.BufferedReader) -> Image.Image:
     """Return a picture of one of `FORMATS` with its header read; Pillow's other parsers never see a stranger's file.
 
     Raises whatever these parsers raise.
