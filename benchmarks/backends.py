@@ -108,17 +108,22 @@ def untrained(name: str, how: str, threads: int, _: str) -> Work:
 
 def loaded(how: str, name: str = "general"):
     """Return a predictor in torch as it was, in torch with weights in channels-last, or in onnxruntime."""
-    import torch
 
     import cyclopean
 
     if how == "onnxruntime":
         return cyclopean.load(name, backend=how)
     predictor = cyclopean.load(name)
-    layout = torch.channels_last if how == "channels-last" else torch.contiguous_format
+    return predictor if how == "channels-last" else as_it_was(predictor)
+
+
+def as_it_was(predictor):
+    """Return a predictor in torch whose weights are in no special order, as they were before channels-last."""
+    import torch
+
     for one in (predictor, predictor.details):
         if one is not None:
-            one.method.to(memory_format=layout)
+            one.method.to(memory_format=torch.contiguous_format)
     return predictor
 
 

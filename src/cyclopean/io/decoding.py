@@ -469,4 +469,5 @@ _FLIPS = {2: (1,), 3: (0, 1), 4: (0,), 6: (1,), 7: (0, 1), 8: (0,)}
 def upright(image: Float[Tensor, "1 c h w"], orientation: int) -> Float[Tensor, "1 c _ _"]:
     """Return a picture made upright by EXIF's orientation, 1 to 8."""
     turned = image.transpose(-1, -2) if orientation in (5, 6, 7, 8) else image
-    return turned.flip([axis + 2 for axis in _FLIPS.get(orientation, ())]).contiguous()
+    axes = [axis + 2 for axis in _FLIPS.get(orientation, ())]
+    return (turned.flip(axes) if axes else turned).contiguous()

@@ -389,5 +389,5 @@ def value_range(values: Float[Tensor, "*shape"]) -> tuple[float, float]:
         some = values[values.isfinite()]
     if some.numel() == 0:
         return 0.0, 1.0
-    low, high = some.quantile(some.new_tensor([0.01, 0.99])).tolist()
+    low, high = np.quantile(some.detach().cpu().numpy(), (0.01, 0.99)).tolist()  # ten times as fast as torch's
     return low, high
