@@ -42,6 +42,7 @@ def inspections(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ClipInspe
     return {name: examine_clip(name, folder / f"{name.partition(':')[0]}.mp4", how) for name, how in names.items()}
 
 
+@pytest.mark.slow
 def test_the_motion_of_every_kind_of_clip_is_recognised(inspections):
     for name, kind in {"still": "still", "turn": "turn", "zoom": "zoom", "movers": "still"}.items():
         found = inspections[name]
@@ -70,6 +71,7 @@ def test_the_motion_of_every_kind_of_clip_is_recognised(inspections):
         assert json.loads(json.dumps(clip_json(found)))["teaches"] == teaches(found)
 
 
+@pytest.mark.slow
 def test_a_wrong_focal_length_is_noticed(inspections):
     wrong, right = inspections["walk:fov=40"], inspections["walk:fov=65"]
     assert "focal" in [problem.kind for problem in clip_problems(wrong)]
@@ -78,6 +80,7 @@ def test_a_wrong_focal_length_is_noticed(inspections):
     assert "assumed" in dict(clip_rows(inspections["walk"]))["field of view"]
 
 
+@pytest.mark.slow
 def test_blur_size_and_long_clips(tmp_path):
     write_folder(tmp_path / "frames", Film(*SHELF, "aside", count=20))
     for k in (8, 9):
