@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from cyclopean.bench import subject_training
-from cyclopean.bench.subject_training import Item, look, thing, train
+from cyclopean.bench.subject_training import Item, key_loss, look, thing, train
 from cyclopean.networks.subject import FEATURES, SubjectNet
 
 
@@ -46,6 +46,22 @@ def test_a_mask_at_a_quarter_of_the_size_depends_on_the_point() -> None:
     assert torch.allclose(masks, again, atol=1e-5)  # a mask does not depend on the others
     assert not torch.allclose(masks[:, 0], masks[:, 1], atol=1e-3)
     assert not torch.allclose(both, masks[:, 0], atol=1e-3)
+
+
+def test_keys_of_one_thing_are_pulled_together_and_those_of_two_apart() -> None:
+    owners = np.repeat([1, 2, 0, -1], 60)
+
+    def loss(*values: float) -> float:
+        key = torch.tensor(values, dtype=torch.float32).repeat_interleave(60).view(1, 16, 15).expand(4, -1, -1)
+        return float(key_loss(key, owners, np.random.default_rng(0)))
+
+    apart = loss(0, 5, 10, 0)
+    assert apart < 0.1, "what is not known does not count"
+    assert loss(0, 0, 10, 0) > loss(0, 1, 10, 0) > apart, "two things of one key"
+    mixed = torch.linspace(0, 9, 240).view(1, 16, 15).expand(4, -1, -1)
+    assert float(key_loss(mixed, owners, np.random.default_rng(0))) > 3 * apart, "one thing of several keys"
+    only = float(key_loss(torch.zeros(4, 16, 15), np.zeros(240, np.int64), np.random.default_rng(0)))
+    assert only == 0, "a picture of ground"
 
 
 def test_a_run_goes_on_as_if_it_had_not_been_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

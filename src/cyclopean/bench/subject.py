@@ -35,7 +35,7 @@ FAMILIES = ("table", "clutter", "street", "room")  # each left out once
 # always trained on; `handheld` and `night` are not, since they show rooms and streets, too
 MORE = ("landscape", "people", "animals", "plants", "thin", "vehicles", "houses", "meal")
 TRAINED, JUDGED = 72_000_000, 60_000_000  # first seeds: no model of ours has seen them
-WHOLE = 3  # times the steps, for the network of all families
+WHOLE = 2  # times the steps, for the network of all families
 LEAST = 0.02  # of a picture: smaller objects are not clicked
 PHOTO = 866, 1155  # the size of a photo of 1 megapixel, for which sharpness is counted
 SHARP = 0.5  # pixels of radius

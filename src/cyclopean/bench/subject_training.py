@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import cast
 
@@ -32,6 +33,8 @@ LEAST, COMMON = 0.006, 0.02  # of a picture: smaller objects are not learned; fr
 INNER = 0.5  # of the greatest distance from an object's outline: points of a click are at least so far inside, at most
 KEPT = 128  # points inside an object, drawn once
 SMALLEST = 0.4  # of a picture's sides: a crop's
+COMPARED = 256  # pixels of a picture of which all pairs are compared
+PURE = 0.6  # of a pixel at a quarter of the size: what one thing has at least, so that the pixel counts as its own
 SAVED = 50  # steps between two states
 
 Picture = Float[np.ndarray, "h w 3"]
@@ -52,13 +55,20 @@ class Thing:
 class Item:
     """A picture as the network sees it: features (float16, coarse to fine), evidence, and the things in it.
 
-    `ground`, whose mask is empty, is what is not a thing; None where all is.
+    `ground`, whose mask is empty, is what is not a thing; None where all is. `owners` are whose each pixel is at a
+    quarter of the size: the number of a thing from 1, 0 for all else, -1 where several share it.
     """
 
     features: tuple[Tensor, ...]
     evidence: Tensor
     things: tuple[Thing, ...]
     ground: Thing | None
+
+    @cached_property
+    def owners(self) -> Int[np.ndarray, "_ _"]:
+        masks = np.stack([thing.mask.astype(np.float32) for thing in self.things])
+        shares = np.concatenate([1 - masks.sum(0, keepdims=True), masks])
+        return np.where(shares.max(0) >= PURE, shares.argmax(0), -1)
 
 
 def read_items(folder: Path, count: int, predictor: Predictor, cache: Path) -> list[Item]:
@@ -176,8 +186,8 @@ def train(items: Sequence[Item], steps: int, seed: int, folder: Path) -> Subject
 
 
 def _loss(network: SubjectNet, items: Sequence[Item], rng: random.Random) -> Float[Tensor, ""]:
-    """Return cross-entropy plus 1 - soft IoU of some masks of each picture, mirrored half the time."""
-    features, evidence, points, masks = [], [], [], []
+    """Return cross-entropy plus 1 - soft IoU of some masks of each picture, mirrored half the time, plus `key_loss`."""
+    features, evidence, points, masks, keys = [], [], [], [], []
     for item in items:
         mirrored = rng.random() < 0.5
         weights = [some.weight for some in item.things]
@@ -191,6 +201,8 @@ def _loss(network: SubjectNet, items: Sequence[Item], rng: random.Random) -> Flo
             points.append((1 - float(u) if mirrored else float(u), float(v)))
             mask = np.zeros_like(clicked.mask) if empty else clicked.mask
             masks.append(torch.from_numpy(mask[:, ::-1].copy() if mirrored else mask))
+        owners = item.owners[:, ::-1] if mirrored else item.owners
+        keys.append(partial(key_loss, owners=owners.flatten(), rng=np.random.default_rng(rng.getrandbits(32))))
     shown = [torch.cat(x).float().contiguous(memory_format=torch.channels_last) for x in zip(*features, strict=True)]
     evident = torch.cat(evidence).float()
     with torch.autocast("cpu", torch.bfloat16, enabled=not emulates_bfloat16(evident.device)):
@@ -200,4 +212,27 @@ def _loss(network: SubjectNet, items: Sequence[Item], rng: random.Random) -> Flo
     mask = logits.sigmoid()
     overlap, union = (mask * target).sum((1, 2)), (mask + target - mask * target).sum((1, 2))
     some = target.sum((1, 2)) > 0
-    return F.binary_cross_entropy_with_logits(logits, target) + ((1 - overlap / union) * some).mean()
+    of_masks = F.binary_cross_entropy_with_logits(logits, target) + ((1 - overlap / union) * some).mean()
+    return of_masks + torch.stack([loss(key.float()) for key, loss in zip(embeddings[1], keys, strict=True)]).mean()
+
+
+def key_loss(
+    key: Float[Tensor, "c h w"], owners: Int[np.ndarray, " pixels"], rng: np.random.Generator
+) -> Float[Tensor, ""]:
+    """Return how badly exp(-d) tells whether two pixels are of one thing, d the mean difference of their keys.
+
+    The mean over pairs of one thing plus the mean over pairs of two. All pairs of some pixels count, of small things
+    more of theirs; `owners` are the things' numbers, 0 for all else, whose pixels are not pairs of one thing, and -1
+    where it is not known. So every step teaches all things of a picture, not only those that are clicked (Fathi et al.
+    2017, semantic instance segmentation via deep metric learning, with 2 / (1 + exp(d^2))).
+    """
+    counts = np.bincount(owners + 1)
+    share = np.where(owners < 0, 0, 1 / np.sqrt(counts[owners + 1]))
+    chosen = rng.choice(len(owners), COMPARED, p=share / share.sum())
+    values = key.flatten(1)[:, torch.from_numpy(chosen)].T
+    apart = torch.cdist(values, values, p=1) / len(key)
+    who = torch.from_numpy(owners[chosen].astype(np.int64))
+    same = (who[:, None] == who) & (who > 0) & ~torch.eye(COMPARED, dtype=torch.bool)
+    other = who[:, None] != who
+    terms = (apart[same], -torch.log1p(-torch.exp(-apart[other].clamp(min=1e-3))))
+    return torch.stack([term.mean() if len(term) else key.new_zeros(()) for term in terms]).sum()
