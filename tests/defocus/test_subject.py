@@ -83,9 +83,18 @@ class Alike:
 
     def __call__(self, embeddings: list[torch.Tensor], points: torch.Tensor) -> torch.Tensor:
         (picture,) = embeddings
-        there = torch.nn.functional.grid_sample(picture, 2 * points - 1, align_corners=False)[0].mean(2)  # 3 1
-        away = (picture[0] - there[..., None]).abs().amax(0)[None, None]
-        return 40 * (0.15 - away) - 99 * (there.mean() < 0.2)
+        there = torch.nn.functional.grid_sample(picture, 2 * points - 1, align_corners=False).mean(3)  # b 3 1
+        away = (picture - there[..., None]).abs().amax(1, keepdim=True)
+        return 40 * (0.15 - away) - 99.0 * (there.mean((1, 2)) < 0.2)[:, None, None, None]
+
+
+class LeftOnly(Alike):
+    """Stands for a network that is wrong about what lies in the right half."""
+
+    def __call__(self, embeddings: list[torch.Tensor], points: torch.Tensor) -> torch.Tensor:
+        logits = super().__call__(embeddings, points)
+        logits[..., logits.shape[-1] // 2 :] = 0.0
+        return logits
 
 
 def test_networks_select_by_points_of_the_photo() -> None:
@@ -104,6 +113,11 @@ def test_networks_select_by_points_of_the_photo() -> None:
         matte = select([point])
         assert matte is not None
         assert overlap(matte[0, 0].numpy() >= 0.5, thing) > 0.9, point
+    select.networks = Alike(), LeftOnly()  # type: ignore[assignment]
+    seen_by_its_mirror_image = select([points[0]])
+    assert seen_by_its_mirror_image is not None
+    assert overlap(seen_by_its_mirror_image[0, 0].numpy() >= 0.5, things[0]) > 0.9
+    select.networks = Alike(), Alike()  # type: ignore[assignment]
     both = select(points[:2])
     assert both is not None
     assert overlap(both[0, 0].numpy() >= 0.5, things[0] | things[1]) > 0.9

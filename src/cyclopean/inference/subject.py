@@ -139,18 +139,21 @@ class SubjectSelector:
         return [(x * size[1] // self.photo.size[1], y * size[0] // self.photo.size[0]) for x, y in pixels]
 
     def _logits(self, pixels: Sequence[Pixel]) -> Float[Tensor, "1 1 _ _"]:
+        """Return the mean of what the network says of the photo and of its mirror image."""
         assert self.networks is not None
         h, w = self.photo.size
         points = torch.tensor([[((x + 0.5) / w, (y + 0.5) / h) for x, y in pixels]])
-        return self.networks[1](self._embeddings, points[:, None])
+        mirrored = torch.stack([1 - points[..., 0], points[..., 1]], -1)
+        logits = self.networks[1](self._embeddings, torch.cat([points, mirrored])[:, None])
+        return (logits[:1] + logits[1:].flip(-1)) / 2
 
     @cached_property
     def _embeddings(self) -> list[Tensor]:
+        """The embeddings of the photo and of its mirror image."""
         assert self.networks is not None
         backbone, network = self.networks
-        features, evidence = backbone.seen(
-            resize(self.photo.image, working_size(self.photo.size, SEEN, Mobile.multiple))
-        )
+        image = resize(self.photo.image, working_size(self.photo.size, SEEN, Mobile.multiple))
+        features, evidence = backbone.seen(torch.cat([image, image.flip(-1)]))
         with torch.inference_mode():
             return network.embed(features, evidence)
 
