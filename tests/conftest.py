@@ -1,5 +1,6 @@
 """What several tests share: a browser, and arrays made by running the papers' released code on seeded inputs."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ import torch
 from torch import Tensor
 
 from browsing import NO_BROWSER, browser_path
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in the background of a shell; some tests press Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Golden = Callable[[str], dict[str, Tensor]]
 

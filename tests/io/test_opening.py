@@ -41,7 +41,7 @@ def test_nothing_opens_another_file(tmp_path: Path) -> None:
             path.write_text(text)
             with pytest.raises(InputError, match="not a video"):
                 describe(path)
-            with pytest.raises(InputError, match="not a video that can be read"):
+            with pytest.raises(InputError, match="not a video"):
                 next(frames(path))
     for name in ("private%d.mp4", "concat:private.mp4", "http:/127.0.0.1/private.mp4"):
         with pytest.raises(InputError, match="there is no file"):
