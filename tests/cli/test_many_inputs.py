@@ -69,6 +69,11 @@ def test_lists_name_what_words_would(tmp_path, monkeypatch):
     assert [*bad] == ["nowhere.png", "ftp://host/d.png"]
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode("utf-16"))))
     assert jobs_for(["-"], "out") == (jobs, bad)
+    for name in ("照片一.png", "图.png"):
+        Path(name).write_bytes(picture(0))
+    for coding in ("utf-16-le", "utf-16-be", "utf-8"):  # without a mark, and no Latin letter at the start
+        Path("named.txt").write_bytes("照片一.png\r\n图.png\r\n".encode(coding))
+        assert [str(job.source) for job in jobs_for(["named.txt"], "out")[0]] == ["照片一.png", "图.png"], coding
     with pytest.raises(InputError, match=r"results cannot go beside s3://bucket/c.png"):
         jobs_for(["list.TXT"], None)
     monkeypatch.setattr(module, "MOST_LISTED", 300)

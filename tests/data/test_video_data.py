@@ -239,6 +239,9 @@ def test_sentences(tmp_path):
     Image.new("RGB", (32, 24)).save(tmp_path / "photo.mp4", "JPEG")
     (tmp_path / "page.mp4").write_text("<!DOCTYPE html><html>")
     (tmp_path / "sphere.json").write_text('{"camera": "equirectangular"}')
+    (tmp_path / "phone 12:30.json").write_text('{"fov": 70}')
+    with_colons = f"{tmp_path}/12:30.mp4:camera={tmp_path}/phone 12:30.json:step=1"
+    assert named(with_colons)[1:] == (f"{tmp_path}/12:30.mp4", {"camera": f"{tmp_path}/phone 12:30.json", "step": "1"})
     for name, sentence in {
         "clip:{}/1.mp4": "1 frame in a row, and depth is learned from a frame, the one 1 before",
         "clip:{}/2.mp4": "2 frames in a row",

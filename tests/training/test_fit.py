@@ -234,6 +234,11 @@ def test_a_resumed_log_has_each_step_once_and_whole_lines_only(tmp_path):
         train(first, each_epoch=(StopAfter(1),))
     with (tmp_path / "log.jsonl").open("a") as log:  # as if it had run on and been killed
         log.write(json.dumps({"step": 4, "loss": -1.0}) + "\n" + "4\n" + '{"step": 5, "lo')
+    for coding in ("utf-8", "utf-8-sig", "utf-16"):  # as editors save it
+        text = (tmp_path / "log.jsonl").read_text()
+        (tmp_path / "log.jsonl").write_text(text, encoding=coding)
+        log._drop_lines_after(tmp_path / "log.jsonl", 99)
+        assert [line["step"] for line in lines(tmp_path)][:2] == [1, 2], coding
     train(replace(first, resume=True), each_epoch=(StopAfter(99),))
     assert [line["step"] for line in lines(tmp_path)] == list(range(1, 9))
 

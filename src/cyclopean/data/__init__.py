@@ -50,7 +50,7 @@ SINGLE = {  # without a second view
     *("camvid", "kitti_object", "kitti_selection", "make3d", "matterport3d", "nyu", "pano3d", "panoramas", "pictures"),
     *("stanford2d3d", "structured3d"),
 }
-OPTION = re.compile(r":([a-z]+)=([^:]*(?::[\\/][^:]*)?)$")  # a value may be a path with a drive letter
+OPTION = re.compile(r":([a-z]+)=((?:(?!:[a-z]+=).)*)$")  # a value may be a path with colons
 
 
 def open_dataset(name: str) -> "Items":

@@ -124,12 +124,22 @@ def text_of(data: bytes, name: str, otherwise: str = "give a text file") -> str:
     Its lines end in \n, also where it ends them in \r\n or, as old Macs do, in \r. Raises InputError for what is no
     text.
     """
-    coding = next((coding for mark, coding in _MARKS if data.startswith(mark)), None)
-    coding = coding or (json.detect_encoding(data) if b"\0" in data[:4] else "utf-8")
+    coding = next((coding for mark, coding in _MARKS if data.startswith(mark)), None) or _unmarked_coding(data)
     try:
-        return re.sub(r"\r\n?", "\n", data.decode(coding))
-    except UnicodeDecodeError:
+        text = data.decode(coding)
+        if "\0" in text:
+            raise UnicodeError
+        return re.sub(r"\r\n?", "\n", text)
+    except UnicodeError:
         raise InputError(f"{name} holds no text (UTF-8 or UTF-16); {otherwise}.") from None
+
+
+def _unmarked_coding(data: bytes) -> str:
+    """Return the coding of a text without a byte order mark: by its zero bytes, which UTF-8 has none of."""
+    if b"\0" in data[:4]:
+        return json.detect_encoding(data)
+    second, first = data[1::2].count(0), data[::2].count(0)  # of line breaks, blanks and digits, in any script
+    return "utf-8" if not first + second else "utf-16-le" if second > first else "utf-16-be"
 
 
 def read_json(path: Path) -> Any:

@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from cyclopean.io.files import write_text
+from cyclopean.errors import InputError
+from cyclopean.io.files import text_of, write_text
 from cyclopean.training.options import Run
 
 SILENCE = 30.0  # seconds without a line, after which there is one: steps may take long
@@ -140,5 +141,9 @@ def _drop_lines_after(path: Path, step: int) -> None:
             return math.inf
 
     if path.exists():
-        lines = path.read_text(errors="replace").splitlines()
-        write_text(path, "".join(f"{line}\n" for line in lines if step_of(line) <= step))
+        data = path.read_bytes()
+        try:
+            text = text_of(data, str(path))  # an editor may have saved it in another coding
+        except InputError:  # cut off inside a letter
+            text = data.decode(errors="replace")
+        write_text(path, "".join(f"{line}\n" for line in text.splitlines() if step_of(line) <= step))
