@@ -116,3 +116,28 @@ def test_a_single_frame_keeps_the_notes_of_its_clip(tmp_path: Path) -> None:
         assert [word in note for word, note in zip(words, notes, strict=False)] == [True] * len(words), notes
         assert not any("videos are written" in note for note in notes)
     assert "videos are written with even sizes" in clip_notes(tmp_path / "odd.mp4")[0]
+
+
+def test_pixels_that_change_their_shape_inside_a_film(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As between the parts of a broadcast: single frames are shown in their own; of a whole film it is said."""
+    parts = []
+    for aspect in (Fraction(16, 15), Fraction(4, 5)):
+        with av.open(str(tmp_path / "part.m2v"), "w", format="mpeg2video") as container:
+            track = container.add_stream("mpeg2video", rate=25)
+            (track.height, track.width), track.pix_fmt = (H, W), "yuv420p"
+            track.codec_context.sample_aspect_ratio = aspect
+            for _ in range(8):
+                container.mux(track.encode(av.VideoFrame.from_ndarray((dots() * 255).round().astype(np.uint8))))
+            container.mux(track.encode(None))
+        parts.append((tmp_path / "part.m2v").read_bytes())
+    path, options = tmp_path / "joined.m2v", RefocusOptions(at=(0.5, 0.5), lens=Lens(amount=0.0))
+    path.write_bytes(b"".join(parts))
+    for seconds, aspect in ((0.1, Fraction(16, 15)), (0.5, Fraction(4, 5))):
+        target = Target(tmp_path, "p", overwrite=True)
+        photo = refocus_photo(path, target, lambda _: blue_is_near(), replace(options, frame=seconds), {})
+        assert read_photo(photo.paths[0]).size == square_size((H, W), aspect)
+    assert not caplog.messages
+    predict_clip(path, Target(tmp_path, "joined"), blue_is_near(), ["npy"])
+    (said,) = caplog.messages
+    assert "160x96 with pixels of 4:5) are scaled to the 160x96 with pixels of 16:15 of the first" in said
+    assert "squeezes those of another shape; cut the clip there" in said

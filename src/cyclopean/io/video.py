@@ -26,16 +26,15 @@ from cyclopean.io.video_damage import Beginning, cut_short, ends_of_frames, lost
 from cyclopean.io.video_frames import (
     Crop,
     Frame,
-    Orientation,
     Size,
     cropped,
     is_hidden,
     orientation_of,
-    oriented,
     pixel_aspect,
     progressive,
     remarks,
     remarks_on_writing,
+    shaped,
     size_of,
     square_size,
     stretched,
@@ -155,7 +154,7 @@ def describe(path: Path, max_megapixels: float = MEGAPIXELS, patience: float = P
                 clip,
                 late=float(late),
                 size=size,
-                aspect=pixel_aspect(stream, orientation_of(first)),
+                aspect=pixel_aspect(first),
                 remarks=(*([cut] if cut else []), *(f"{path.name}: {note}" for note in notes)),
                 remarks_on_writing=tuple(f"{path.name}: {note}" for note in remarks_on_writing(first, size)),
             )
@@ -200,8 +199,7 @@ def stills(
             if wanted is None or wanted(index, clock.seconds(ticks)):
                 image = upright(frame, size, partial(alpha_hides, path, max_megapixels))
                 duration = clock.duration(frame) * clock.base
-                aspect = pixel_aspect(stream, orientation_of(frame))
-                yield Still(image, index, clock.seconds(ticks), clock.time(ticks), duration, aspect)
+                yield Still(image, index, clock.seconds(ticks), clock.time(ticks), duration, pixel_aspect(frame))
         if wanted is None:
             report_of_end(path, clock)
 
@@ -255,7 +253,7 @@ def greys(path: Path, longest: int, max_megapixels: float = MEGAPIXELS) -> Itera
         for frame in progressive(coded, stream.time_base):
             orientation = orientation_of(frame)
             if size is None:
-                h, w = frame.height, frame.width * float(pixel_aspect(stream, Orientation()))
+                h, w = orientation.sides(square_size(size_of(frame), pixel_aspect(frame)))
                 scale = min(1.0, longest / max(h, w))
                 size = max(16, round(h * scale)), max(16, round(w * scale))
             small = frame.reformat(width=size[1], height=size[0], format="gray", interpolation="AREA")
@@ -358,16 +356,17 @@ def _moving(container: Any, indices: Sequence[int]) -> set[int]:
 
 
 def decoded(path: Path, max_megapixels: float, packets: Iterable[Any], stream: Any) -> Iterator[Any]:
-    """Yield the frames in `packets` of `stream`, with their orientation noted, without the margins that its container
-    crops.
+    """Yield the frames in `packets` of `stream`, with their shapes noted, without the margins that its container crops.
 
     Raises InputError for damaged packets, and for frames that grow beyond the limit.
     """
-    frames, crop = oriented(_frames(path, max_megapixels, packets, stream)), _crop_of(stream)
+    decoder = _decoder(stream)
+    frames, crop = shaped(_frames(path, max_megapixels, packets, decoder), stream, decoder), _crop_of(stream)
     yield from frames if crop is None else cropped(frames, crop, stream.time_base)
 
 
-def _frames(path: Path, max_megapixels: float, packets: Iterable[Any], stream: Any) -> Iterator[Any]:
+def _decoder(stream: Any) -> Any:
+    """Return what decodes a stream, its alpha, too."""
     import av
 
     decoder = stream.codec_context
@@ -376,6 +375,10 @@ def _frames(path: Path, max_megapixels: float, packets: Iterable[Any], stream: A
     if alpha and name in av.codecs_available:
         decoder = av.CodecContext.create(name, "r")
         decoder.options = stream.codec_context.options
+    return decoder
+
+
+def _frames(path: Path, max_megapixels: float, packets: Iterable[Any], decoder: Any) -> Iterator[Any]:
     with _readable(path, max_megapixels):
         for packet in packets:
             if packet.size or packet.dts is None:  # a packet that is empty and has a time repeats the last frame
@@ -407,11 +410,11 @@ def with_report(path: Path, frames: Iterable[Any]) -> Iterator[Any]:
     """Yield `frames`; at the end log how many the decoder had to fill in, as it does where bytes were lost, and how
     many have another size or shape than the first, to which they are scaled."""
     count = damaged = 0
-    first, others = None, Counter[Size]()
+    first, others = None, Counter[tuple[Size, Fraction]]()
     for frame in frames:
         count += 1
         damaged += frame.is_corrupt
-        shown = size_of(frame)
+        shown = size_of(frame), pixel_aspect(frame)
         first = first or shown
         others[shown] += shown != first
         yield frame
@@ -419,13 +422,23 @@ def with_report(path: Path, frames: Iterable[Any]) -> Iterator[Any]:
         LOG.warning("%s: of its %d frames, damaged and mended by guesses: %d.", path.name, count, damaged)
     if others := +others:
         assert first is not None
-        height, width = first
-        squeezed = any(abs(math.log(w * height / (h * width))) > SAME_SHAPE for h, w in others)
+        squeezed = any(abs(math.log(_wide(shown) / _wide(first))) > SAME_SHAPE for shown in others)
         LOG.warning(
-            "%s: its frames change their size on the way: %d of %d (%s) are scaled to the %dx%d of the first%s.",
-            path.name, others.total(), count, ", ".join(f"{w}x{h}" for h, w in others), width, height,
+            "%s: its frames change their size on the way: %d of %d (%s) are scaled to the %s of the first%s.",
+            path.name, others.total(), count, ", ".join(map(_worded, others)), _worded(first),
             ", which squeezes those of another shape; cut the clip there, and give each part" if squeezed else "",
         )  # fmt: skip
+
+
+def _wide(shown: tuple[Size, Fraction]) -> float:
+    """Return the width over the height of what a screen shows of frames of a size whose pixels have a shape."""
+    (height, width), aspect = shown
+    return float(width * aspect / height)
+
+
+def _worded(shown: tuple[Size, Fraction]) -> str:
+    (height, width), aspect = shown
+    return f"{width}x{height}" + (f" with pixels of {aspect.numerator}:{aspect.denominator}" if aspect != 1 else "")
 
 
 def report_of_end(path: Path, clock: Clock) -> None:

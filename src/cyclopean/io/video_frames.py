@@ -61,23 +61,42 @@ class Orientation:
         return size[::-1] if self.transposed else size
 
 
+@dataclass(frozen=True)
+class Shape:
+    """How a coded frame is shown: its orientation, and the width of a coded pixel over its height."""
+
+    orientation: Orientation = Orientation()
+    aspect: Fraction = Fraction(1)
+
+
 def orientation_of(frame: Any) -> Orientation:
-    """Return the orientation of a frame that `oriented` has noted, else that of its own display matrix."""
-    return frame.opaque if isinstance(frame.opaque, Orientation) else _own_orientation(frame)
+    """Return the orientation of a frame that `shaped` has noted, else that of its own display matrix."""
+    return frame.opaque.orientation if isinstance(frame.opaque, Shape) else _own_orientation(frame)
 
 
-def oriented(frames: Iterable[Any]) -> Iterator[Any]:
-    """Yield frames with their orientation noted, which lasts until a frame has another one, or is a key frame.
+def pixel_aspect(frame: Any) -> Fraction:
+    """Return the width of a pixel over its height, upright, of a frame that `shaped` has noted."""
+    aspect = frame.opaque.aspect
+    return 1 / aspect if orientation_of(frame).transposed else aspect
 
-    An H.264 film without a container's matrix has it in messages beside its key frames, and FFmpeg attaches it to
-    these alone.
+
+def shaped(frames: Iterable[Any], stream: Any, decoder: Any) -> Iterator[Any]:
+    """Yield the frames of a decoder with their shapes noted.
+
+    An orientation lasts until a frame has another one, or is a key frame: an H.264 film without a container's matrix
+    has it in messages beside its key frames, and FFmpeg attaches it to these alone. The shape of pixels is the
+    container's where it differs from the first that is coded, else as it is coded, which may change inside a film, as
+    between the parts of a broadcast. PyAV has it of the decoder alone, which may be some frames ahead.
     """
     orientation = Orientation()
+    stated, first = stream.sample_aspect_ratio, stream.codec_context.sample_aspect_ratio
     for frame in frames:
         own = _own_orientation(frame)
         if frame.key_frame or own != Orientation():
             orientation = own
-        frame.opaque = orientation
+        aspect = Fraction((decoder.sample_aspect_ratio if stated == first else None) or stated or 1)
+        likely = 1 / MOST_STRETCHED <= aspect <= MOST_STRETCHED
+        frame.opaque = Shape(orientation, aspect if likely else Fraction(1))
         yield frame
 
 
@@ -99,14 +118,6 @@ def _own_orientation(frame: Any) -> Orientation:
 def size_of(frame: Any) -> Size:
     """Return the upright (height, width) of a frame."""
     return orientation_of(frame).sides((frame.height, frame.width))
-
-
-def pixel_aspect(stream: Any, orientation: Orientation) -> Fraction:
-    """Return the width of a pixel over its height, upright."""
-    aspect = stream.sample_aspect_ratio or Fraction(1)
-    if not 1 / MOST_STRETCHED <= aspect <= MOST_STRETCHED:
-        return Fraction(1)
-    return 1 / aspect if orientation.transposed else Fraction(aspect)
 
 
 def square_size(size: Size, aspect: Fraction) -> Size:

@@ -136,9 +136,8 @@ def rewrite(
                 ticks = clock(frame)
                 waiting.append((ticks, clock.duration(frame)))
                 image = upright(frame, orientation.sides(size), hidden)
-                shape = pixel_aspect(stream, orientation)
                 duration = clock.duration(frame) * clock.base
-                yield Still(image, index, clock.seconds(ticks), clock.time(ticks), duration, shape)
+                yield Still(image, index, clock.seconds(ticks), clock.time(ticks), duration, pixel_aspect(frame))
             report_of_end(source, clock)
 
         def write_copied() -> None:
