@@ -12,9 +12,11 @@ from cyclopean.defocus.focus import Sharp
 from cyclopean.defocus.lens import Lens, depth_range
 from cyclopean.defocus.refocus import refocus
 from cyclopean.defocus.subject import coherent, connected, geodesic, grabcut, outlined, recut, soft_matte
-from cyclopean.inference.subject import SubjectSelector
+from cyclopean.geometry import Equirectangular
+from cyclopean.inference.subject import PanoramaSelector, SubjectSelector
 from cyclopean.io.depthmap import DepthMap, from_numbers
 from cyclopean.io.image import Photo
+from cyclopean.networks.subject import SubjectNet
 from filmed import texture
 
 H, W = 120, 160
@@ -72,16 +74,14 @@ def test_a_rough_probability_becomes_a_mask_along_the_edges() -> None:
     assert recut(colours, depth, [(60, 60)], np.maximum(sure, 0.2))[50:70, 10:48].all()
 
 
-class Alike:
-    """Stands for both networks: what has the colour at the points, and is not dark, is the thing."""
+class Alike(SubjectNet):
+    """Stands for the network: what has the colour at the points, and is not dark, is the thing."""
 
-    def seen(self, image: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
-        return [torch.nn.functional.avg_pool2d(image, 4)], image
+    def embed(self, image: torch.Tensor, inverse_depth: torch.Tensor) -> list[torch.Tensor]:
+        assert inverse_depth.shape[2:] == image.shape[2:]
+        return [torch.nn.functional.avg_pool2d(image, 4)]
 
-    def embed(self, features: list[torch.Tensor], _evidence: torch.Tensor) -> list[torch.Tensor]:
-        return features
-
-    def __call__(self, embeddings: list[torch.Tensor], points: torch.Tensor) -> torch.Tensor:
+    def forward(self, embeddings: list[torch.Tensor], points: torch.Tensor) -> torch.Tensor:
         (picture,) = embeddings
         there = torch.nn.functional.grid_sample(picture, 2 * points - 1, align_corners=False).mean(3)  # b 3 1
         away = (picture - there[..., None]).abs().amax(1, keepdim=True)
@@ -91,13 +91,13 @@ class Alike:
 class LeftOnly(Alike):
     """Stands for a network that is wrong about what lies in the right half."""
 
-    def __call__(self, embeddings: list[torch.Tensor], points: torch.Tensor) -> torch.Tensor:
-        logits = super().__call__(embeddings, points)
+    def forward(self, embeddings: list[torch.Tensor], points: torch.Tensor) -> torch.Tensor:
+        logits = super().forward(embeddings, points)
         logits[..., logits.shape[-1] // 2 :] = 0.0
         return logits
 
 
-def test_networks_select_by_points_of_the_photo() -> None:
+def test_a_network_selects_by_points_of_the_photo() -> None:
     h, w = 320, 448
     v, u = np.mgrid[:h, :w]
     colours = np.full((h, w, 3), 0.1, np.float32)
@@ -107,17 +107,17 @@ def test_networks_select_by_points_of_the_photo() -> None:
     photo = Photo(torch.from_numpy(colours).permute(2, 0, 1)[None].contiguous())
     depth = from_numbers(torch.ones(1, 1, h, w) + torch.linspace(0, 1, w), "inverse_depth")
     select = SubjectSelector(photo, depth)
-    select.networks = Alike(), Alike()  # type: ignore[assignment]
+    select.network = Alike()
     points = (350, 62), (40, 232), (180, 10)
     for thing, point in zip(things, points, strict=True):
         matte = select([point])
         assert matte is not None
         assert overlap(matte[0, 0].numpy() >= 0.5, thing) > 0.9, point
-    select.networks = Alike(), LeftOnly()  # type: ignore[assignment]
+    select.network = LeftOnly()
     seen_by_its_mirror_image = select([points[0]])
     assert seen_by_its_mirror_image is not None
     assert overlap(seen_by_its_mirror_image[0, 0].numpy() >= 0.5, things[0]) > 0.9
-    select.networks = Alike(), Alike()  # type: ignore[assignment]
+    select.network = Alike()
     both = select(points[:2])
     assert both is not None
     assert overlap(both[0, 0].numpy() >= 0.5, things[0] | things[1]) > 0.9
@@ -125,6 +125,40 @@ def test_networks_select_by_points_of_the_photo() -> None:
     one, less = select.rough(points[:1]), select.rough(points[:1], [(352, 58)])  # on the thing as well
     assert one is not None
     assert less is None or less.sum() < 0.5 * one.sum()
+
+
+def test_a_subject_of_a_panorama_goes_on_over_its_seam() -> None:
+    """One in a quarter of the picture, a larger one, one at a pole; where there is none, depth stays as it was."""
+    h, w = 256, 512
+    v, u = np.mgrid[:h, :w]
+    colours = np.full((h, w, 3), 0.1, np.float32)
+    around = np.minimum(u, w - u)
+    things = {
+        (508, 120): (around < 20) & (np.abs(v - 120) < 30),
+        (200, 128): (np.abs(u - 200) < 90) & (np.abs(v - 128) < 25),
+        (400, 250): (np.abs(u - 400) < 30) & (v > 220),
+    }
+    for (point, thing), colour in zip(things.items(), ((0.9, 0.5, 0.2), (0.3, 0.6, 0.3), (0.2, 0.4, 0.9)), strict=True):
+        colours[thing] = colour
+        assert thing[point[1], point[0]]
+    camera = Equirectangular()
+    photo = Photo(torch.from_numpy(colours).permute(2, 0, 1)[None].contiguous(), camera)
+    inverse = torch.from_numpy(np.where(sum(things.values()), 0.5 + 0.2 * (v % 2), 0.1).astype(np.float32))
+    depth = from_numbers(inverse[None, None], "inverse_distance", camera=camera)
+    select = PanoramaSelector(photo, depth, Alike())
+    for point, thing in things.items():
+        found, sharp = select.surface(point)
+        assert sharp is not None
+        assert found.kind == "inverse_distance"
+        inner = cv2.erode(np.tile(thing.astype(np.uint8), 2), np.ones((9, 9)))[:, w // 2 : w // 2 + w]
+        inner = np.roll(inner, w // 2, 1) > 0
+        plane = found.inverse_depth[0, 0].numpy()
+        assert plane[inner].std() < 0.02 < inverse.numpy()[inner].std(), point
+        others = ~(thing | (cv2.dilate(np.tile(thing.astype(np.uint8), 3), np.ones((41, 41)))[:, w : 2 * w] > 0))
+        assert np.array_equal(plane[others], inverse.numpy()[others])
+    nothing, sharp = select.surface((300, 30))
+    assert sharp is None
+    assert nothing is depth
 
 
 def test_the_outline_lies_on_the_strongest_steps() -> None:

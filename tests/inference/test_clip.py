@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +18,7 @@ from cyclopean.defocus.lens import Lens
 from cyclopean.defocus.video import Keyframe
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole
+from cyclopean.inference import clip as clips
 from cyclopean.inference.clip import ClipReport, refocus_clip, result_suffix
 from cyclopean.inference.clip_pipeline import predict_clip
 from cyclopean.inference.photo_pipeline import DepthOptions, predict_photo
@@ -24,6 +26,7 @@ from cyclopean.io.image import Photo, write_photo
 from cyclopean.io.result_names import Target
 from cyclopean.io.video import frames
 from cyclopean.methods.base import Method
+from cyclopean.networks.subject import SubjectNet
 from cyclopean.sample import View
 from filmed import SIDE, blue_is_near, film, sound_of, times_of, walking
 
@@ -62,6 +65,57 @@ def test_a_tracked_point_stays_sharp_and_a_placed_one_does_not(tmp_path: Path) -
     assert soft[-1][1] < 0.15
     assert soft[-1][0] > 0.3
     assert report.seconds == pytest.approx(39 / 30)
+
+
+class Reddish(SubjectNet):
+    """Stands for the network of clicks: what is red is the thing, but every third time nothing is."""
+
+    calls = 0
+
+    def embed(self, image: Tensor, _inverse_depth: Tensor) -> list[Tensor]:
+        self.calls += 1
+        return [torch.nn.functional.avg_pool2d(image, 4)]
+
+    def forward(self, embeddings: list[Tensor], _points: Tensor) -> Tensor:
+        (small,) = embeddings
+        red = small[:, :1] - small[:, 1:2]
+        return 100 * (red - 0.1) if self.calls % 3 else torch.full_like(red, -9.0)
+
+
+def two_depths(count: int) -> Iterator[Tensor]:
+    """The walking square, reddish, whose lower half is told to be farther away, half way to the wall."""
+    for index, picture in enumerate(walking(count)):
+        x = 10 + round(index * 2.0)
+        thing = (..., slice(28, 28 + SIDE), slice(x, x + SIDE))
+        picture[0, 0][thing] = (picture[0, 0][thing] + 0.3).clamp(max=1)
+        picture[0, 2, 28 + SIDE // 2 : 28 + SIDE, x : x + SIDE] = 0.5
+        yield picture
+
+
+def test_the_thing_at_a_tracked_point_is_sharp_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    film(tmp_path / "a.mp4", two_depths(16))
+    monkeypatch.setattr(clips, "bundled_network", Reddish)
+    blue = replace(blue_is_near(), infer=lambda _, view: view.seen[:, 2:3])
+    lower = {}
+    for name, keys, subject in (
+        ("whole", [Keyframe(0, (20, 40), track=True)], True),
+        ("by depth", [Keyframe(0, (20, 40), track=True)], False),
+        ("in place", [Keyframe(0, (20, 40))], True),
+        ("pulled", [Keyframe(0, (140, 10)), Keyframe(0.2, (32, 40), track=True)], True),
+    ):
+        report = refocus_clip(tmp_path / "a.mp4", tmp_path / "b.mp4", keys, blue, LENS, subject=subject)
+        assert report.lost == ()
+        lower[name] = []
+        for index, (old, new) in enumerate(zip(frames(tmp_path / "a.mp4"), frames(tmp_path / "b.mp4"), strict=True)):
+            x = 10 + round(index * 2.0)
+            part = slice(28 + SIDE // 2 + 6, 28 + SIDE - 6), slice(x + 6, x + SIDE - 6)
+            lower[name].append(1 - detail(new[0, 1][part]) / detail(old[0, 1][part]))
+            wall = slice(72, 92), slice(8, 150)
+            lost = 1 - detail(new[0, 1][wall]) / detail(old[0, 1][wall])
+            assert lost > 0.2 or name in ("in place", "pulled"), (name, index)
+    assert max(lower["whole"]) < 0.15
+    assert min(lower["by depth"]) > 0.3
+    assert max(lower["pulled"][6:]) < 0.15, "as soon as the focus arrives"
 
 
 def test_the_focus_is_pulled_from_key_to_key(tmp_path: Path) -> None:

@@ -9,43 +9,48 @@ import pytest
 import torch
 
 from cyclopean.bench import subject_training
-from cyclopean.bench.subject_training import Item, key_loss, look, thing, train
-from cyclopean.networks.subject import FEATURES, SubjectNet
+from cyclopean.bench.subject_training import Pictures, key_loss, look, looked, train
+from cyclopean.inference.predictor import load
+from cyclopean.networks.subject import SubjectNet, in_range
+
+H, W = 64, 96
 
 
-def items(count: int) -> list[Item]:
-    """Two discs, each a thing; their number is in the features at every scale."""
-    made = []
-    rng = np.random.default_rng(0)
-    for _ in range(count):
-        v, u = np.mgrid[:64, :96]
-        objects = np.zeros((64, 96), np.int32)
+def discs(count: int, seed: int) -> Pictures:
+    """Two discs of one colour, each a thing."""
+    rng = np.random.default_rng(seed)
+    v, u = np.mgrid[:H, :W]
+    objects = np.zeros((count, H, W), np.uint16)
+    for plane in objects:
         for k, x in enumerate(rng.permutation((26, 70))):
-            objects[(u - x - rng.integers(-4, 5)) ** 2 + (v - rng.integers(24, 40)) ** 2 < 15**2] = k + 1
-        plane = torch.from_numpy(objects.astype(np.float32))[None, None]
-        sizes = [(2 << k, 3 << k) for k in range(4)]
-        small = [torch.nn.functional.interpolate(plane, size=size, mode="area") for size in sizes]
-        features = tuple((x / 2).expand(-1, n, -1, -1).half() for x, n in zip(small, FEATURES, strict=True))
-        evidence = (small[-1] / 2).expand(-1, 4, -1, -1).half()
-        ground, *things = (thing(objects == k, random.Random(k)) for k in range(3))
-        made.append(Item(features, evidence, tuple(things), ground))
-    return made
+            plane[(u - x - rng.integers(-4, 5)) ** 2 + (v - rng.integers(24, 40)) ** 2 < 15**2] = k + 1
+    images = np.where((objects > 0)[..., None], (200, 150, 60), (40, 60, 90)).astype(np.uint8)
+    return Pictures(images, objects, (objects > 0) * np.float32(0.5) + np.float32(0.1))
 
 
 def test_a_mask_at_a_quarter_of_the_size_depends_on_the_point() -> None:
     torch.manual_seed(0)
-    network, item = SubjectNet().eval(), items(1)[0]
+    network, some = SubjectNet().eval(), discs(1, 0)
     assert sum(p.numel() for p in network.parameters()) * 2 < 8e6  # bytes, as bundled
-    embedded = network.embed([x.float() for x in item.features], item.evidence.float())
+    image = torch.from_numpy(some.images[0]).permute(2, 0, 1)[None] / 255
+    inverse = torch.from_numpy(some.inverse_depth)[:, None]
     points = torch.tensor([[[(0.27, 0.5)], [(0.73, 0.5)]]])
     with torch.inference_mode():
+        embedded = network.embed(image, inverse)
         masks = network(embedded, points)
         again = torch.cat([network(embedded, points[:, k : k + 1]) for k in range(2)], 1)
         both = network(embedded, torch.tensor([[[(0.27, 0.5), (0.73, 0.5)]]]))[:, 0]
-    assert masks.shape == (1, 2, 16, 24)
+        scaled = network(network.embed(image, 7 * inverse + 3), points)
+    assert masks.shape == (1, 2, H // 4, W // 4)
     assert torch.allclose(masks, again, atol=1e-5)  # a mask does not depend on the others
+    assert torch.allclose(masks, scaled, atol=1e-4), "depth of any scale and shift"
     assert not torch.allclose(masks[:, 0], masks[:, 1], atol=1e-3)
     assert not torch.allclose(both, masks[:, 0], atol=1e-3)
+    ramp = torch.linspace(0, 2, 1001).view(1, 1, 1, -1)
+    ramp[..., -1] = 1e9  # something touches the camera
+    assert in_range(ramp).max() == 1.5
+    assert float(in_range(ramp)[..., 500]) == pytest.approx(0.5, abs=0.01)
+    assert in_range(torch.ones(1, 1, 4, 4)).abs().max() == 0
 
 
 def test_keys_of_one_thing_are_pulled_together_and_those_of_two_apart() -> None:
@@ -65,7 +70,7 @@ def test_keys_of_one_thing_are_pulled_together_and_those_of_two_apart() -> None:
 
 
 def test_a_run_goes_on_as_if_it_had_not_been_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    some = items(3)
+    some = [discs(2, 0), discs(2, 1)]
     whole = train(some, 3, 1, tmp_path / "whole")
     monkeypatch.setattr(subject_training, "SAVED", 2)
 
@@ -86,23 +91,23 @@ def test_a_run_goes_on_as_if_it_had_not_been_cut(tmp_path: Path, monkeypatch: py
 
 @pytest.mark.slow
 def test_it_learns_to_tell_two_things_apart(tmp_path: Path) -> None:
-    network = train(items(24), 80, 0, tmp_path)
-    for item in items(30)[24:]:  # not seen, as they are and mirrored
-        points = torch.from_numpy(np.stack([known.points.mean(0) for known in item.things]))[None, :, None]
-        for mirrored in (False, True):
-            seen = [x.float().flip(-1) if mirrored else x.float() for x in (*item.features, item.evidence)]
-            at = torch.stack([1 - points[..., 0], points[..., 1]], -1) if mirrored else points
-            with torch.inference_mode():
-                masks = network(network.embed(seen[:-1], seen[-1]), at)[0].numpy() > 0
-            for found, known in zip(masks, item.things, strict=True):
-                truth = (known.mask[:, ::-1] if mirrored else known.mask) > 0.5
-                assert (found & truth).sum() / (found | truth).sum() > 0.7
+    network = train([discs(24, 0)], 150, 0, tmp_path, load().method.network.encoder.state_dict())
+    some = discs(6, 1)  # not seen
+    for image, objects, inverse in zip(some.images, some.objects, some.inverse_depth, strict=True):
+        masks = np.stack([objects == k for k in (1, 2)])
+        points = [(np.argwhere(mask).mean(0)[::-1] + 0.5) / (W, H) for mask in masks]
+        seen = torch.from_numpy(image).permute(2, 0, 1)[None] / 255, torch.from_numpy(inverse)[None, None]
+        with torch.inference_mode():
+            found = network(network.embed(*seen), torch.tensor(np.stack(points)[None, :, None], dtype=torch.float32))
+        for logits, mask in zip(found[0].numpy(), masks, strict=True):
+            grown = cv2.resize(logits, (W, H)) > 0
+            assert (grown & mask).sum() / (grown | mask).sum() > 0.7
 
 
 def test_looks_keep_colours_and_objects_together() -> None:
     v, u = np.mgrid[:40, :60]
-    objects = ((u // 8 + v // 8) % 3).astype(np.int32)
-    image = np.where((objects == 1)[..., None], (0.9, 0.8, 0.7), (0.1, 0.2, 0.3)).astype(np.float32)
+    objects = ((u // 8 + v // 8) % 3).astype(np.float32)[..., None]
+    image = np.where(objects == 1, (0.9, 0.8, 0.7), (0.1, 0.2, 0.3)).astype(np.float32)
     for k in range(20):
         seen, shown = look(image, objects, random.Random(k), crop=k % 2 == 0)
         assert seen.shape == image.shape
@@ -110,3 +115,19 @@ def test_looks_keep_colours_and_objects_together() -> None:
         inside = cv2.erode((shown == 1).astype(np.uint8), np.ones((5, 5))) > 0
         others = cv2.erode((shown != 1).astype(np.uint8), np.ones((5, 5))) > 0
         assert seen[inside].min() > seen[others].max(), k
+
+
+def test_clicks_are_on_their_masks_and_some_on_the_ground() -> None:
+    some, empty = discs(4, 0), 0
+    for seed in range(40):
+        one = looked(some, random.Random(seed))
+        assert one is not None
+        assert one.masks.shape == (8, H // 4, W // 4)
+        assert {0, 1} <= {*one.owners.flat} <= {-1, 0, 1, 2}
+        for (u, v), mask in zip(one.points, one.masks, strict=True):
+            near = one.inverse_depth[int(v * H), int(u * W)]
+            assert mask[int(v * H / 4), int(u * W / 4)] > 0.2 if mask.any() else near < 0.2
+            empty += not mask.any()
+    assert 5 < empty < 60
+    nothing = Pictures(some.images, np.zeros_like(some.objects), some.inverse_depth)
+    assert looked(nothing, random.Random(0)) is None

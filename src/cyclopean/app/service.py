@@ -16,15 +16,14 @@ from cyclopean.defocus.focus import Focusable, Sharp, fill_unknown, wrap_panoram
 from cyclopean.defocus.lens import FULL_FRAME, NORMAL, Lens, depth_range, optics_of, parse_shape
 from cyclopean.defocus.live import depth_png
 from cyclopean.defocus.refocus import focusable, refocus
-from cyclopean.defocus.subject import coherent
 from cyclopean.errors import InputError
-from cyclopean.geometry import Equirectangular, Pinhole, size_of
+from cyclopean.geometry import Pinhole, size_of
 from cyclopean.inference.metric_calibration import CameraProfile, TwoDistances
 from cyclopean.inference.panorama_detection import resolve_camera
 from cyclopean.inference.photo_pipeline import DepthOptions, EmbeddedUse, own_depth, predict_photo
 from cyclopean.inference.predictor import Predictor
 from cyclopean.inference.refocus_pipeline import PictureFormat, RefocusOptions, refocus_photo
-from cyclopean.inference.subject import SubjectSelector, bundled_networks
+from cyclopean.inference.subject import PanoramaSelector, SubjectSelector, selector
 from cyclopean.io.depthmap import DepthMap, colourise, value_range
 from cyclopean.io.image import Photo, read_photo, resize, resize_depth, size_within
 from cyclopean.io.photo_encoders import LONGEST_SIDE
@@ -114,12 +113,10 @@ class Preview:
         Kept from the last time if neither the subject nor the strokes have changed.
         """
         settings = request.settings
-        flat = not isinstance(self.photo.camera, Equirectangular)
-        selects = settings.subject and settings.method == THIN_LENS and flat
+        selects = settings.subject and settings.method == THIN_LENS
         kept, key = self._kept_scene, (pixel(request.at, self.photo.size) if selects else None, request.strokes)
         if key not in kept:
-            matte = None if key[0] is None else self._selector([key[0]])
-            depth, sharp = (self.depth, None) if matte is None else coherent(self.depth, matte)
+            depth, sharp = (self.depth, None) if key[0] is None else self._selector.surface(key[0])
             kept.clear()
             kept[key] = mended(depth, request.strokes), sharp
         depth, sharp = kept[key]
@@ -148,8 +145,8 @@ class Preview:
         return kept[ahead][2]
 
     @cached_property
-    def _selector(self) -> SubjectSelector:
-        return SubjectSelector(self.photo, self.depth, bundled_networks())
+    def _selector(self) -> SubjectSelector | PanoramaSelector:
+        return selector(self.photo, self.depth)
 
 
 @dataclass(frozen=True)

@@ -222,7 +222,8 @@ def _refocus(
     report, written = refocus_clip(
         source, Target(session.folder / "out", source.stem, overwrite=True), keys,
         state.predictor_named(session.model),
-        lens=look.lens, record=asdict(look), max_megapixels=MEGAPIXELS, progress=progress,
+        lens=look.lens, record=asdict(look), subject=look.subject and not look.range, max_megapixels=MEGAPIXELS,
+        progress=progress,
     )  # fmt: skip
     file = session.keep([written.paths[0]])[0]
     lost = f" The point was lost at {report.lost[0]:.1f} s." if report.lost else ""

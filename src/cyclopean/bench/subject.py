@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from cyclopean.bench.subject_training import Item, inner_point, read_items, train
+from cyclopean.bench.subject_training import inner_point, read_pictures, train
 from cyclopean.data.folder import FolderDataset
 from cyclopean.defocus.edges import refined
 from cyclopean.defocus.focus import Sharp
@@ -23,7 +23,7 @@ from cyclopean.defocus.lens import amount_scale, depth_range
 from cyclopean.defocus.subject import coherent, grabcut
 from cyclopean.evaluation.tables import Table
 from cyclopean.inference.predictor import Predictor, load
-from cyclopean.inference.subject import SEEN, Backbone, SubjectSelector
+from cyclopean.inference.subject import SEEN, SubjectSelector
 from cyclopean.io.depthmap import DepthMap
 from cyclopean.io.files import write_text
 from cyclopean.io.image import Photo
@@ -85,14 +85,15 @@ def _job(family: str, seed: int, count: int) -> RenderJob:
 
 def trained(out: Path, budget: Budget, left_out: str, predictor: Predictor) -> SubjectNet:
     """Return the network trained on all families but one (none: "")."""
-    items: list[Item] = []
+    data = []
     for family in (*FAMILIES, *MORE):
         if family != left_out:
-            cache = out / "features" / f"{family}-{budget.scenes}.safetensors"
-            items += read_items(out / "train" / family, budget.scenes, predictor, cache)
+            cache = out / "predicted" / f"{family}-{budget.scenes}.safetensors"
+            data.append(read_pictures(out / "train" / family, budget.scenes, predictor, cache))
     steps = budget.steps if left_out else WHOLE * budget.steps
     name = f"{f'without-{left_out}' if left_out else 'all'}-{budget.scenes}-{steps}-{budget.seed}"
-    return train(items, steps, budget.seed, out / "models" / name)
+    start = cast(Mobile, predictor.method.network).encoder.state_dict()
+    return train(data, steps, budget.seed, out / "models" / name, start)
 
 
 def clicks(folder: Path, count: int, predictor: Predictor, seed: int) -> Iterator[Click]:
@@ -160,8 +161,7 @@ def judged(
     out: Path, budget: Budget, family: str, rows: Sequence[str], predictor: Predictor
 ) -> dict[str, list[list[float]]]:
     """Return IoU and sharp share of each click on a family, for each row; its network is trained if needed."""
-    backbone = Backbone(cast(Mobile, predictor.method.network))
-    own = (backbone, trained(out, budget, family, predictor)) if "network" in rows else None
+    own = trained(out, budget, family, predictor) if "network" in rows else None
     made: dict[str, list[list[float]]] = {row: [] for row in rows}
     kept: dict[str, SubjectSelector | None] = {}
     photo = None
@@ -201,9 +201,9 @@ def ship(out: Path, budget: Budget, folder: Path) -> None:
     network = trained(out, budget, "", predictor)
     assert predictor.model is not None
     card = {
-        "what": "the mask of the object at a point, from features of the bundled model for photos",
+        "what": "the mask of the object at a point of a picture with depth",
         "licence": "Apache-2.0",
-        "features": {"model": predictor.model.name, "sha256": predictor.model.sha256},
+        "encoder": {"began as that of": predictor.model.name, "sha256": predictor.model.sha256},
         "training": {
             "command": f"cyclopean bench subject OUT --scenes {budget.scenes} --steps {budget.steps} "
             f"--seed {budget.seed} --ship FOLDER",

@@ -1,119 +1,127 @@
-"""Train the mask of the thing at a point on rendered identities, on features of the bundled model, which stay as they
-are."""
+"""Train the mask of the thing at a point on rendered identities, with depth as the bundled model predicts it."""
 
 import json
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
 from pathlib import Path
-from typing import cast
 
 import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8, UInt16
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from cyclopean.data.folder import FolderDataset
 from cyclopean.inference.predictor import Predictor
-from cyclopean.inference.subject import Backbone
 from cyclopean.io.files import appearing
-from cyclopean.networks.mobile import Mobile
-from cyclopean.networks.subject import FEATURES, SubjectNet
-from cyclopean.training.loop import emulates_bfloat16
+from cyclopean.io.image import Photo
+from cyclopean.networks.subject import SubjectNet
 
 PICTURES, CLICKS = 4, 8  # of a step
-RATE = 2e-3
+RATE, ENCODER_RATE = 2e-3, 2e-4  # the encoder begins with what it has learned from photographs
+CROPPED = 0.75  # of the looks are at a part of a picture
+SMALLEST = 0.4  # of a picture's sides: a part's
 EMPTY = 0.08  # of the clicks are on the ground, whose mask is empty
 LEAST, COMMON = 0.006, 0.02  # of a picture: smaller objects are not learned; from here on all are as frequent
 INNER = 0.5  # of the greatest distance from an object's outline: points of a click are at least so far inside, at most
-KEPT = 128  # points inside an object, drawn once
-SMALLEST = 0.4  # of a picture's sides: a crop's
 COMPARED = 256  # pixels of a picture of which all pairs are compared
 PURE = 0.6  # of a pixel at a quarter of the size: what one thing has at least, so that the pixel counts as its own
 SAVED = 50  # steps between two states
 
 Picture = Float[np.ndarray, "h w 3"]
-Objects = Int[np.ndarray, "h w"]
 Mask = Bool[np.ndarray, "h w"]
 
 
 @dataclass(frozen=True)
-class Thing:
-    """A mask (a quarter of the picture's size, float16), points inside it (uv), how often it is clicked."""
+class Pictures:
+    """Pictures in 8 bits, the number of the thing at each pixel (0: ground, walls, sky), predicted inverse depth."""
 
-    mask: Float[np.ndarray, "_ _"]
-    points: Float[np.ndarray, "_ 2"]
-    weight: float
+    images: UInt8[np.ndarray, "n h w 3"]
+    objects: UInt16[np.ndarray, "n h w"]
+    inverse_depth: Float[np.ndarray, "n h w"]
 
 
 @dataclass(frozen=True)
-class Item:
-    """A picture as the network sees it: features (float16, coarse to fine), evidence, and the things in it.
+class Look:
+    """What a step sees of a picture: it and its inverse depth; the masks of its clicks at a quarter of the size.
 
-    `ground`, whose mask is empty, is what is not a thing; None where all is. `owners` are whose each pixel is at a
-    quarter of the size: the number of a thing from 1, 0 for all else, -1 where several share it.
+    `points` (uv) are the clicks'. `owners` are whose each pixel is at a quarter of the size: the number of a thing from
+    1, 0 for all else, -1 where several share it.
     """
 
-    features: tuple[Tensor, ...]
-    evidence: Tensor
-    things: tuple[Thing, ...]
-    ground: Thing | None
-
-    @cached_property
-    def owners(self) -> Int[np.ndarray, "_ _"]:
-        masks = np.stack([thing.mask.astype(np.float32) for thing in self.things])
-        shares = np.concatenate([1 - masks.sum(0, keepdims=True), masks])
-        return np.where(shares.max(0) >= PURE, shares.argmax(0), -1)
+    image: Float[np.ndarray, "h w 3"]
+    inverse_depth: Float[np.ndarray, "h w"]
+    points: Float[np.ndarray, "clicks 2"]
+    masks: Float[np.ndarray, "clicks _ _"]
+    owners: Int[np.ndarray, "_ _"]
 
 
-def read_items(folder: Path, count: int, predictor: Predictor, cache: Path) -> list[Item]:
-    """Return two looks at each of the first `count` items of a rendered folder that show a thing; `cache` keeps them.
-
-    One look is at all of the picture or at a crop, the other at a crop; both have other colours.
-    """
+def read_pictures(folder: Path, count: int, predictor: Predictor, cache: Path) -> Pictures:
+    """Return the first `count` pictures of a rendered folder; `cache` keeps what is predicted."""
     if not cache.exists():
-        backbone, data = Backbone(cast(Mobile, predictor.method.network)), FolderDataset(folder)
-        seen: list[tuple[Tensor, ...]] = []
-        objects = []
+        data = FolderDataset(folder)
+        images, objects, inverse = [], [], []
         for n in range(count):
-            image = data[n].target.image[0].permute(1, 2, 0).numpy()
-            numbers = data.objects(n)[0, 0].numpy().astype(np.int32)
-            for crop in (0.5, 1.0):
-                rng = random.Random(f"look {n} {crop}")
-                looked, shown = look(image, numbers, rng, crop=rng.random() < crop)
-                features, evidence = backbone.seen(torch.from_numpy(looked).permute(2, 0, 1)[None])
-                seen.append(tuple(x.half() for x in (*features, evidence)))
-                objects.append(torch.from_numpy(shown))
-        parts = {str(k): torch.cat(x).contiguous() for k, x in enumerate(zip(*seen, strict=True))}
+            photo = Photo(data[n].target.image)
+            images.append((photo.image[0].permute(1, 2, 0) * 255).round().to(torch.uint8))
+            numbers = data.objects(n)[0, 0].numpy()
+            objects.append(torch.from_numpy(np.searchsorted(np.union1d(numbers, 0), numbers).astype(np.uint16)))
+            inverse.append(predictor(photo).inverse_depth[0, 0])
+        stacks = {"images": images, "objects": objects, "inverse_depth": inverse}
         with appearing(cache.parent) as private:
-            save_file({**parts, "objects": torch.stack(objects)}, private / cache.name)
-    stored, rng = load_file(cache), random.Random("points")
-    items = []
-    for n, shown in enumerate(stored["objects"].numpy()):
-        things = {int(k): thing(shown == k, rng) for k in np.unique(shown) if not k or (shown == k).mean() >= LEAST}
-        ground = things.pop(0, None)
-        if things:
-            seen_here = tuple(stored[str(k)][n : n + 1] for k in range(len(FEATURES) + 1))
-            items.append(Item(seen_here[:-1], seen_here[-1], tuple(things.values()), ground))
-    return items
+            save_file({name: torch.stack(x).contiguous() for name, x in stacks.items()}, private / cache.name)
+    return Pictures(**{name: x.numpy() for name, x in load_file(cache).items()})
 
 
-def look(image: Picture, objects: Objects, rng: random.Random, *, crop: bool) -> tuple[Picture, Objects]:
-    """Return a picture, or a crop of it at its size, mirrored or not, in other light, colours, blur and noise."""
+def looked(pictures: Pictures, rng: random.Random) -> Look | None:
+    """Return a random look at a random picture, with clicks; None where it shows no thing."""
+    n, crop = rng.randrange(len(pictures.images)), rng.random() < CROPPED
+    planes = np.stack([pictures.objects[n].astype(np.float32), pictures.inverse_depth[n]], -1)
+    image, planes = look(pictures.images[n] / np.float32(255), planes, rng, crop=crop)
+    objects = planes[..., 0].astype(np.int64)
+    numbers, sizes = np.unique(objects, return_counts=True)
+    things = {int(k): size / objects.size for k, size in zip(numbers, sizes, strict=True) if k}
+    things = {k: min(1.0, share / COMMON) for k, share in things.items() if share >= LEAST}
+    if not things:
+        return None
     h, w = objects.shape
+    masks = {k: cv2.resize((objects == k).astype(np.float32), (w // 4, h // 4), interpolation=cv2.INTER_AREA)
+             for k in things}  # fmt: skip
+    shares = np.stack([1 - sum(masks.values()), *masks.values()])
+    masks[0] = np.zeros_like(shares[0])
+    clicked = [
+        0 if numbers[0] == 0 and rng.random() < EMPTY else rng.choices([*things], [*things.values()])[0]
+        for _ in range(CLICKS)
+    ]
+    inside = {k: inner_points(objects == k) for k in set(clicked)}
+    y, x = np.divmod([inside[k][rng.randrange(len(inside[k]))] for k in clicked], w)
+    return Look(
+        image,
+        planes[..., 1],
+        np.stack([(x + 0.5) / w, (y + 0.5) / h], -1).astype(np.float32),
+        np.stack([masks[k] for k in clicked]),
+        np.where(shares.max(0) >= PURE, shares.argmax(0), -1),
+    )
+
+
+def look(
+    image: Picture, planes: Float[np.ndarray, "h w c"], rng: random.Random, *, crop: bool
+) -> tuple[Picture, Float[np.ndarray, "h w c"]]:
+    """Return a picture and planes of it, or a crop at their size, mirrored or not, in other light, colours, blur and
+    noise."""
+    h, w = image.shape[:2]
     if crop:
         side, aspect = math.exp(rng.uniform(math.log(SMALLEST), 0)), math.exp(rng.gauss(0, 0.12))
         high, wide = min(h, round(h * side * aspect)), min(w, round(w * side / aspect))
         y, x = rng.randint(0, h - high), rng.randint(0, w - wide)
         image = cv2.resize(image[y : y + high, x : x + wide], (w, h), interpolation=cv2.INTER_LINEAR)
-        objects = cv2.resize(objects[y : y + high, x : x + wide], (w, h), interpolation=cv2.INTER_NEAREST)
+        planes = np.atleast_3d(cv2.resize(planes[y : y + high, x : x + wide], (w, h), interpolation=cv2.INTER_NEAREST))
     if rng.random() < 0.5:
-        image, objects = image[:, ::-1], objects[:, ::-1]
+        image, planes = image[:, ::-1], planes[:, ::-1]
     if rng.random() < 0.8:
         gain = math.exp(rng.gauss(0, 0.2)) * np.exp([rng.gauss(0, 0.06) for _ in range(3)])
         image = image ** math.exp(rng.gauss(0, 0.25)) * gain
@@ -124,7 +132,7 @@ def look(image: Picture, objects: Objects, rng: random.Random, *, crop: bool) ->
     if rng.random() < 0.4:
         noise = np.random.default_rng(rng.getrandbits(32)).normal(0, 1, image.shape)
         image = image + noise * rng.uniform(0, 0.04)
-    return np.clip(image, 0, 1).astype(np.float32), np.ascontiguousarray(objects)
+    return np.clip(image, 0, 1).astype(np.float32), np.ascontiguousarray(planes)
 
 
 def inner_points(mask: Mask) -> Int[np.ndarray, " points"]:
@@ -140,23 +148,23 @@ def inner_point(mask: Mask, rng: random.Random) -> tuple[int, int]:
     return int(x), int(y)
 
 
-def thing(mask: Mask, rng: random.Random) -> Thing:
-    """Return the thing of a mask, with random points inside it."""
-    h, w = mask.shape
-    inside = inner_points(mask)
-    y, x = np.divmod(inside[[rng.randrange(len(inside)) for _ in range(KEPT)]], w)
-    small = cv2.resize(mask.astype(np.float32), (w // 4, h // 4), interpolation=cv2.INTER_AREA)
-    points = np.stack([(x + 0.5) / w, (y + 0.5) / h], -1).astype(np.float32)
-    return Thing(small.astype(np.float16), points, min(1.0, float(mask.mean()) / COMMON))
+def train(
+    data: Sequence[Pictures], steps: int, seed: int, folder: Path, start: Mapping[str, Tensor] | None = None
+) -> SubjectNet:
+    """Return a network trained on families of pictures, all as often; its encoder begins with the weights `start`.
 
-
-def train(items: Sequence[Item], steps: int, seed: int, folder: Path) -> SubjectNet:
-    """Return a network trained on `items`. An interrupted run goes on from the state in `folder`; a complete one is
-    read. The same seed gives the same weights on a machine.
+    An interrupted run goes on from the state in `folder`; a complete one is read. The same seed gives the same weights
+    on a machine.
     """
     torch.manual_seed(seed)
     network = SubjectNet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=1e-3)
+    if start is not None:
+        network.encoder.load_state_dict(start)
+    encoder = list(network.encoder.parameters())
+    head = [weights for name, weights in network.named_parameters() if not name.startswith("encoder.")]
+    rates = RATE, ENCODER_RATE
+    groups = [{"params": some, "lr": rate} for some, rate in zip((head, encoder), rates, strict=True)]
+    optimiser = torch.optim.AdamW(groups, weight_decay=1e-3)
     state, first = folder / "state.pt", 0
     if state.exists():
         stored = torch.load(state, weights_only=True)
@@ -166,12 +174,16 @@ def train(items: Sequence[Item], steps: int, seed: int, folder: Path) -> Subject
     losses = []
     for step in range(first, steps):
         rng = random.Random(f"subject {seed} {step}")
-        for group in optimiser.param_groups:
-            group["lr"] = RATE * min(1, (step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * step / steps))
-        loss = _loss(network, [rng.choice(items) for _ in range(PICTURES)], rng)
+        for group, rate in zip(optimiser.param_groups, rates, strict=True):
+            group["lr"] = rate * min(1, (step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * step / steps))
+        looks = list[Look]()
+        while len(looks) < PICTURES:
+            looks += filter(None, [looked(rng.choice(data), rng)])
+        loss = _loss(network, looks, np.random.default_rng(rng.getrandbits(32)))
         optimiser.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        for some in (head, encoder):
+            torch.nn.utils.clip_grad_norm_(some, 1.0)
         optimiser.step()
         losses.append(loss.item())
         if (step + 1) % SAVED == 0 or step + 1 == steps:
@@ -185,35 +197,20 @@ def train(items: Sequence[Item], steps: int, seed: int, folder: Path) -> Subject
     return network.eval()
 
 
-def _loss(network: SubjectNet, items: Sequence[Item], rng: random.Random) -> Float[Tensor, ""]:
-    """Return cross-entropy plus 1 - soft IoU of some masks of each picture, mirrored half the time, plus `key_loss`."""
-    features, evidence, points, masks, keys = [], [], [], [], []
-    for item in items:
-        mirrored = rng.random() < 0.5
-        weights = [some.weight for some in item.things]
-        features.append([x.flip(-1) if mirrored else x for x in item.features])
-        evidence.append(item.evidence.flip(-1) if mirrored else item.evidence)
-        for _ in range(CLICKS):
-            empty = item.ground is not None and rng.random() < EMPTY
-            clicked = item.ground if empty else rng.choices(item.things, weights)[0]
-            assert clicked is not None
-            u, v = clicked.points[rng.randrange(KEPT)]
-            points.append((1 - float(u) if mirrored else float(u), float(v)))
-            mask = np.zeros_like(clicked.mask) if empty else clicked.mask
-            masks.append(torch.from_numpy(mask[:, ::-1].copy() if mirrored else mask))
-        owners = item.owners[:, ::-1] if mirrored else item.owners
-        keys.append(partial(key_loss, owners=owners.flatten(), rng=np.random.default_rng(rng.getrandbits(32))))
-    shown = [torch.cat(x).float().contiguous(memory_format=torch.channels_last) for x in zip(*features, strict=True)]
-    evident = torch.cat(evidence).float()
-    with torch.autocast("cpu", torch.bfloat16, enabled=not emulates_bfloat16(evident.device)):
-        embeddings = network.embed(shown, evident)
-        logits = network(embeddings, torch.tensor(points).view(len(items), CLICKS, 1, 2))
-    logits, target = logits.float().flatten(0, 1), torch.stack(masks).float()
+def _loss(network: SubjectNet, looks: Sequence[Look], rng: np.random.Generator) -> Float[Tensor, ""]:
+    """Return cross-entropy plus 1 - soft IoU of the masks of all clicks, plus `key_loss`."""
+    image = torch.from_numpy(np.stack([some.image for some in looks])).permute(0, 3, 1, 2)  # channels last
+    inverse = torch.from_numpy(np.stack([some.inverse_depth for some in looks]))[:, None]
+    points = torch.from_numpy(np.stack([some.points for some in looks]))[:, :, None]
+    target = torch.from_numpy(np.concatenate([some.masks for some in looks]))
+    embeddings = network.embed(image, inverse)
+    logits = network(embeddings, points).flatten(0, 1)
     mask = logits.sigmoid()
     overlap, union = (mask * target).sum((1, 2)), (mask + target - mask * target).sum((1, 2))
     some = target.sum((1, 2)) > 0
     of_masks = F.binary_cross_entropy_with_logits(logits, target) + ((1 - overlap / union) * some).mean()
-    return of_masks + torch.stack([loss(key.float()) for key, loss in zip(embeddings[1], keys, strict=True)]).mean()
+    of_keys = [key_loss(key, one.owners.flatten(), rng) for key, one in zip(embeddings[1], looks, strict=True)]
+    return of_masks + torch.stack(of_keys).mean()
 
 
 def key_loss(

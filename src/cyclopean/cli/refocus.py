@@ -87,7 +87,8 @@ class ClipFlags:
     keys: Annotated[str | None, Flag("FILE")] = None
     """Where a clip is sharp when: a JSON list of {"time": seconds, "point": [x, y], "amount": A, "track": true}."""
     track: bool = False
-    """With --at: the point stays on what it is on in the first frame, instead of on its place in the picture."""
+    """With --at: the point stays on what it is on in the first frame, all of which is sharp, instead of on its place in
+    the picture."""
     smooth: Annotated[float | None, Flag("S")] = None
     """Seconds over which a clip's depth is made steady, 0: not at all; without it, 0.3."""
     frame: Annotated[float | None, Flag("S")] = None

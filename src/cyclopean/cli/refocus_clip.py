@@ -43,7 +43,8 @@ def run_clip(options: Refocus, source: Path) -> None:
     with progress_bar(source.name) as progress:
         report, written = refocus_clip(
             source, target, keys, predictor,
-            lens=lens_of(options.blur), record=asdict(options.blur), suffix=suffix, smooth=smooth, known=known,
+            lens=lens_of(options.blur), record=asdict(options.blur), suffix=suffix,
+            subject=options.subject and options.blur.range is None, smooth=smooth, known=known,
             max_megapixels=most, progress=progress,
         )  # fmt: skip
     for note in written.notes:

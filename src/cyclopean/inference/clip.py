@@ -17,7 +17,7 @@ from jaxtyping import Float
 from cyclopean.data.video import camera_of
 from cyclopean.defocus.consistency import Consistency
 from cyclopean.defocus.edges import stepped
-from cyclopean.defocus.focus import Focusable, fill_unknown
+from cyclopean.defocus.focus import Focusable, Sharp, fill_unknown
 from cyclopean.defocus.lens import Lens, focus_pixel
 from cyclopean.defocus.video import (
     SECONDS,
@@ -34,32 +34,36 @@ from cyclopean.defocus.video import (
 )
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole, size_of
+from cyclopean.inference.clip_subject import ClipSubject
 from cyclopean.inference.predictor import Predictor
 from cyclopean.inference.prefetching import overlapped, prefetched
+from cyclopean.inference.subject import bundled_network
 from cyclopean.io.files import H264_SUFFIXES, appearing
 from cyclopean.io.image import Photo, resize, size_within, small_grey
 from cyclopean.io.planes import Plane
 from cyclopean.io.video import MEGAPIXELS, Frame, Still, describe, stills
 from cyclopean.io.video_frames import square_size, stretched
 from cyclopean.io.video_writing import rewrite
+from cyclopean.networks.subject import SubjectNet
 
 Progress = Callable[[int, int], None]
 
 PIXELS = 100_000  # size at which depth, motion and tracking are computed
 SAMPLED_FRAMES = 16  # frames of the first pass
 INERTIA = 0.2  # seconds: how slowly the focus follows its point, as a hand would
+NOTHING = Sharp(0.0, 0.0)
 ARRIVAL = 0.5  # seconds in which the depth measured at a key replaces the one expected there
 
 
 @dataclass(frozen=True)
 class ClipMeasures:
-    """Measures of the first pass: frames, seconds, the range of inverse depth, and inverse depth at each keyframe."""
+    """Measures of the first pass: frames, seconds, the range of inverse depth, and what is sharp at each keyframe."""
 
     count: int
     seconds: float
     low: float
     high: float
-    aims: tuple[float, ...]
+    aims: tuple[Sharp, ...]
 
     @property
     def clip_range(self) -> float:
@@ -88,6 +92,7 @@ def refocus_clip(
     predictor: Predictor,
     lens: Lens | None = None,
     *,
+    subject: bool = True,
     smooth: float = SECONDS,
     known: Path | float | None = None,
     max_megapixels: float = MEGAPIXELS,
@@ -95,7 +100,8 @@ def refocus_clip(
 ) -> ClipReport:
     """Write the video `source`, focused by `keys`, to `target`, which appears whole or not at all.
 
-    `lens` gives the amount for keys without one, and everything else. Depth is a mean of about `smooth` seconds along
+    `lens` gives the amount for keys without one, and everything else. With `subject`, all of the thing that a tracked
+    point is on is sharp, not only what is as far away as the point. Depth is a mean of about `smooth` seconds along
     the motion, 0: each frame's own. `known` as for `film_camera`. `progress(done, all)` is called after every frame.
     Raises InputError for a file that is not a whole video, for frames above the limit, and for keys outside the clip.
     """
@@ -103,7 +109,7 @@ def refocus_clip(
     with appearing(target.parent) as temporary:
         return write_refocused(
             source, temporary / target.name, keys, predictor, lens,
-            smooth=smooth, known=known, max_megapixels=max_megapixels, progress=progress,
+            subject=subject, smooth=smooth, known=known, max_megapixels=max_megapixels, progress=progress,
         )  # fmt: skip
 
 
@@ -114,6 +120,7 @@ def write_refocused(
     predictor: Predictor,
     lens: Lens | None = None,
     *,
+    subject: bool = True,
     smooth: float = SECONDS,
     known: Path | float | None = None,
     max_megapixels: float = MEGAPIXELS,
@@ -123,9 +130,11 @@ def write_refocused(
     keys = tuple(keys)
     check(source, keys, smooth, max_megapixels)
     camera = film_camera(source, known)
-    measures = measure_clip(source, keys, predictor, camera, max_megapixels)
+    network = bundled_network() if subject and any(key.track for key in keys) else None
+    measures = measure_clip(source, keys, predictor, camera, max_megapixels, network=network)
     depth = SteadyDepth(predictor, camera, smooth, measures.clip_range)
-    rendering = _Rendering(keys, depth, lens or Lens(), measures, progress or (lambda _done, _all: None))
+    subject_of = None if network is None else ClipSubject(network)
+    rendering = _Rendering(keys, depth, lens or Lens(), measures, progress or (lambda _done, _all: None), subject_of)
     count = rewrite(source, target, overlapped(rendering.pictures), max_megapixels)
     return ClipReport(
         count, measures.seconds, (measures.low, measures.high), tuple(depth.cuts), tuple(rendering.lost),
@@ -166,8 +175,13 @@ def measure_clip(
     predictor: Predictor,
     camera: Pinhole | None = None,
     max_megapixels: float = MEGAPIXELS,
+    *,
+    network: SubjectNet | None = None,
 ) -> ClipMeasures:
-    """Measure the clip in a first pass: every so many frames, and the first at or after each key's time."""
+    """Measure the clip in a first pass: every so many frames, and the first at or after each key's time.
+
+    `network`: all of what a tracked key's point is on is sharp there.
+    """
     every = max(1, describe(source, max_megapixels).count // SAMPLED_FRAMES)
     waiting, unread, last = list(keys), deque(keys), [0, 0.0]
 
@@ -179,21 +193,34 @@ def measure_clip(
         return index % every == 0 or first_of_key
 
     samples: list[Plane] = []
-    aims: list[float] = []
+    aims: list[Sharp] = []
     with closing(prefetched(stills(source, sampled, max_megapixels), 1)) as some:
         for still in some:
             depth = _small_depth(still, predictor, camera)
             if still.index % every == 0:
                 samples.append(depth[::4, ::4])
             while waiting and still.seconds >= waiting[0].time:
-                picture = picture_of(still.image)
-                x, y = focus_pixel(waiting.pop(0).point, picture.shape[:2])
-                aims.append(value_at(stepped(depth, picture), (x + 0.5, y + 0.5)))
+                key = waiting.pop(0)
+                x, y = focus_pixel(key.point, size_of(still.image))
+                spot = _enlarged((x + 0.5, y + 0.5), size_of(still.image), depth.shape)
+                aims.append(_aim(still, depth, spot, network if key.track else None))
     if not samples:
         raise InputError(f"{source} has no frames; give a whole video.")
     check_keyframes(keys[: len(keys) - len(waiting) + 1], size_of(still.image), float(last[1]))
     low, high = np.percentile(np.concatenate([s.reshape(-1) for s in samples]), (1, 99))
     return ClipMeasures(int(last[0]), float(last[1]), float(low), float(high), tuple(aims))
+
+
+def _aim(still: Still, small: Plane, spot: Spot, network: SubjectNet | None) -> Sharp:
+    """Return what is sharp where the focus has to arrive; `spot` counts pixels of the small depth."""
+    photo = Photo(still.square)
+    depth = stepped(small, picture_of(photo.image))
+    if network is not None:
+        moment = first(small_grey(still.image, (small.shape[0], small.shape[1])), small, still.seconds)
+        subject = ClipSubject(network).add(photo, depth, moment, None, spot)
+        if subject is not None:
+            return subject.sharp
+    return _value_at(depth, _enlarged(spot, small.shape, depth.shape))
 
 
 def _small_depth(still: Still, predictor: Predictor, camera: Pinhole | None) -> Plane:
@@ -250,6 +277,7 @@ class _Rendering:
     lens: Lens
     measures: ClipMeasures
     progress: Progress
+    subject: ClipSubject | None
     lost: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -263,15 +291,23 @@ class _Rendering:
             self.progress(still.index + 1, self.measures.count)
 
     def _picture(self, still: Still, now: Moment, last: Moment | None) -> Frame:
-        square = still.square  # in which a disc is round
-        depth = stepped(now.depth, picture_of(square))
-        focus, amount = self.pull(now, last, depth, size_of(still.image))
-        lens = replace(self.lens, amount=amount)
+        photo = Photo(still.square)  # in which a disc is round
+        depth = stepped(now.depth, picture_of(photo.image))
+        spot = self.pull.follow(now, last, size_of(still.image))
+        here = None if spot is None else _value_at(depth, _enlarged(spot, now.depth.shape, depth.shape))
+        if self.subject is not None:
+            before = None if self.pull.entered else last
+            subject = self.subject.add(photo, depth, now, before, spot if self.pull.tracks else None)
+            depth, here = (depth, here) if subject is None else (subject.depth, subject.sharp)
+        focus, amount = self.pull(now, last, here)
+        whole = self.measures.clip_range
+        part = min(1.0, (focus.near - focus.far) / whole) if whole > 0 else 0.0
+        lens = replace(self.lens, amount=amount, range=max(self.lens.range, part))
         unit = 1.0 if self.depth.predictor.method.ambiguity == "metric" else None
-        result = Focusable(Photo(square), depth, lens, unit, self.measures.clip_range).focused(focus).image
+        result = Focusable(photo, depth, lens, unit, whole).focused(focus.middle).image
         if still.aspect == 1:
             return result
-        return still.image + stretched(result - square, size_of(still.image))  # what stays sharp is not resampled
+        return still.image + stretched(result - photo.image, size_of(still.image))  # what stays sharp is not resampled
 
 
 @dataclass
@@ -284,27 +320,41 @@ class _FocusPull:
     lost: list[float]
     number: int = -1
     spot: Spot | None = None  # in pixels of the small depth; None: lost, and the focus stays where it was
-    value: float = 0.0
-    excess: float = 0.0  # the inverse depth expected at the key minus the measured one
+    sharp: Sharp = NOTHING
+    excess: Sharp = NOTHING  # the inverse depth expected at the key minus the measured ones
+    entered: bool = False
 
-    def __call__(self, now: Moment, last: Moment | None, depth: Plane, size: tuple[int, int]) -> tuple[float, float]:
-        """Return the inverse depth in focus and the amount of blur at this moment; `depth` is at full size, and `size`
-        (height, width) counts the pixels in which keyframes are given."""
-        number, part = between(self.keys, now.seconds)
-        entered = number != self.number
+    @property
+    def tracks(self) -> bool:
+        """Return whether the point of this moment follows what it is on."""
+        return self.keys[self.number].track
+
+    def follow(self, now: Moment, last: Moment | None, size: tuple[int, int]) -> Spot | None:
+        """Return where the point is at this moment; `size` (height, width) counts the pixels in which keyframes are
+        given."""
+        number, _ = between(self.keys, now.seconds)
+        self.entered = number != self.number
         self._follow(number, now, last, size)
-        here = self.value if self.spot is None else value_at(depth, _enlarged(self.spot, now.depth.shape, depth.shape))
-        fresh = entered or last is None or (now.motion is not None and now.motion.cut)
+        return self.spot
+
+    def __call__(self, now: Moment, last: Moment | None, here: Sharp | None) -> tuple[Sharp, float]:
+        """Return the inverse depths in focus and the amount of blur at this moment; `here` are those of what the point
+        is on."""
+        number, part = between(self.keys, now.seconds)
+        here = self.sharp if here is None else here
+        fresh = self.entered or last is None or (now.motion is not None and now.motion.cut)
         weight = 1.0 if fresh else -math.expm1(-(now.seconds - last.seconds) / INERTIA)  # type: ignore[union-attr]
-        self.value += weight * (here - self.value)
+        self.sharp = _blended(self.sharp, here, weight)
         if fresh:
-            self.excess = self.measures.aims[number] - here if entered and number else 0.0
-        since = max(0.0, now.seconds - self.keys[number].time)
-        focus = self.value + self.excess * math.exp(-since / ARRIVAL)
+            aim = self.measures.aims[number]
+            pulled = self.entered and number > 0
+            self.excess = Sharp(aim.far - here.far, aim.near - here.near) if pulled else NOTHING
+        left = math.exp(-max(0.0, now.seconds - self.keys[number].time) / ARRIVAL)
+        focus = Sharp(self.sharp.far + self.excess.far * left, self.sharp.near + self.excess.near * left)
         amounts = [self.amount if key.amount is None else key.amount for key in self.keys[number : number + 2]]
         if part == 0:
             return focus, amounts[0]
-        return focus + (self.measures.aims[number + 1] - focus) * part, amounts[0] + (amounts[1] - amounts[0]) * part
+        return _blended(focus, self.measures.aims[number + 1], part), amounts[0] + (amounts[1] - amounts[0]) * part
 
     def _follow(self, number: int, now: Moment, last: Moment | None, size: tuple[int, ...]) -> None:
         """Move the spot to this moment."""
@@ -326,3 +376,13 @@ class _FocusPull:
 def _enlarged(spot: Spot, here: tuple[int, ...], there: tuple[int, ...]) -> Spot:
     """Scale a spot from a picture of size `here` (height, width) to one of size `there`."""
     return spot[0] * there[1] / here[1], spot[1] * there[0] / here[0]
+
+
+def _value_at(depth: Plane, spot: Spot) -> Sharp:
+    value = value_at(depth, spot)
+    return Sharp(value, value)
+
+
+def _blended(one: Sharp, other: Sharp, part: float) -> Sharp:
+    """Return what is `part` of the way from one to the other."""
+    return Sharp(one.far + (other.far - one.far) * part, one.near + (other.near - one.near) * part)

@@ -138,6 +138,7 @@ def refocus_clip(
     lens: Lens,
     record: Mapping[str, object],
     suffix: str = "",
+    subject: bool = True,
     smooth: float = SECONDS,
     known: Path | float | None = None,
     max_megapixels: float = MOST_MEGAPIXELS,
@@ -145,8 +146,8 @@ def refocus_clip(
 ) -> tuple[ClipReport, Written]:
     """Write a video refocused: STEM_defocus, its suffix that of the video where H.264 is at home, and a sidecar.
 
-    `suffix`, one of `H264_SUFFIXES`, is another one. `record` are the settings that the sidecar keeps; `known` as for
-    `film_camera`.
+    `suffix`, one of `H264_SUFFIXES`, is another one. `record` are the settings that the sidecar keeps; `subject` as for
+    `clip.refocus_clip`, `known` as for `film_camera`.
     """
     suffix = suffix or result_suffix(source.suffix)
     target, notes = target.free(source, (f"_defocus{suffix}", "_defocus.json"))
@@ -154,12 +155,12 @@ def refocus_clip(
     with appearing(target.folder) as folder:
         report = write_refocused(
             source, folder / name, keys, predictor, lens,
-            smooth=smooth, known=known, max_megapixels=max_megapixels, progress=progress,
+            subject=subject, smooth=smooth, known=known, max_megapixels=max_megapixels, progress=progress,
         )  # fmt: skip
         content = {
             "format": "cyclopean-refocus-video", "version": 1, "cyclopean": __version__, "source": source.name,
-            "keys": [asdict(key) for key in keys], **record, "smooth": smooth, "model": model_json(predictor.model),
-            **asdict(report), "files": [name],
+            "keys": [asdict(key) for key in keys], **record, "subject": subject, "smooth": smooth,
+            "model": model_json(predictor.model), **asdict(report), "files": [name],
         }  # fmt: skip
         (folder / name).with_suffix(".json").write_text(json.dumps(content, indent=2) + "\n")
         keep_names(folder, target.folder)

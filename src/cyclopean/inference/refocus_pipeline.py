@@ -217,11 +217,10 @@ def _of_subject(
     """Return depth in which the subject (`matte`, or what is at `pixel`) is one surface, mended, and what of it is
     sharp.
     """
-    thin, flat = options.method == THIN_LENS, not isinstance(photo.camera, Equirectangular)
-    sharp = None
+    thin, sharp = options.method == THIN_LENS, None
     if matte is not None:
         depth, sharp = coherent(depth, matte) if thin else (matted(depth, matte), None)
-    elif options.subject and options.focus_range is None and thin and flat and pixel is not None:
+    elif options.subject and options.focus_range is None and thin and pixel is not None:
         depth, sharp = with_subject(photo, depth, pixel)
     return options.mend(depth), None if options.point_only or pixel is None else sharp
 

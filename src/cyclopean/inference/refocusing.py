@@ -8,7 +8,6 @@ from cyclopean.defocus.edges import refined
 from cyclopean.defocus.filters import THIN_LENS, canonical, check_choice
 from cyclopean.defocus.focus import Picture, Pictured, Sharp
 from cyclopean.defocus.lens import Lens, Point, as_point, focus_pixel
-from cyclopean.geometry import Equirectangular
 from cyclopean.inference.subject import with_subject
 from cyclopean.io.depthmap import DepthMap, check_depth_map
 from cyclopean.io.image import Photo
@@ -53,7 +52,7 @@ def refocus(
     those of `cyclopean.defocus.refocus.refocus`, before which two steps are taken. `refine` "on" draws the edges of the
     depth to those of the photo; "auto" does so if a model predicted it, "off" never. With `subject`, the thin lens
     shows the thing at the point sharp as a whole; without it, with `sharp`, and with a `lens` that has a range, what is
-    as far away as the point. Panoramas have no subject. Raises InputError as that does.
+    as far away as the point. Raises InputError as that does.
     """
     check_choice(method, strength, bins)
     check_refine(refine)
@@ -64,8 +63,7 @@ def refocus(
     if isinstance(photo, Photo) and depth.size == photo.size:
         if refine == "on" or (refine == "auto" and depth.model is not None):
             depth = refined(depth, photo.image, photo.camera)
-        flat = not isinstance(photo.camera, Equirectangular)
-        if subject and point is not None and sharp is None and flat and canonical(method) == THIN_LENS:
+        if subject and point is not None and sharp is None and canonical(method) == THIN_LENS:
             depth = rendering.along_the_axis(photo, depth)
             depth, whole = with_subject(photo, depth, focus_pixel(point, photo.size))
             sharp = None if lens.range > 0 else whole

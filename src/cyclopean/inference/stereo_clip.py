@@ -47,7 +47,7 @@ def stereo_clip(
     if options.baseline is not None:
         eyes = with_baseline(eyes, options.baseline, camera, metric=predictor.method.ambiguity == "metric")
     if measures.aims:
-        eyes = eyes.converged(measures.aims[0])
+        eyes = eyes.converged(measures.aims[0].middle)
     with appearing(target.folder) as folder:
         for name, ending in endings.items():
             depths = SteadyDepth(predictor, camera, options.smooth, measures.clip_range)

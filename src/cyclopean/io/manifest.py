@@ -54,7 +54,10 @@ def _drop_unfinished(path: Path, file: BinaryIO) -> None:
         except (ValueError, RecursionError):
             ours = False
     if not ours:
-        raise InputError(f"{path} is not a manifest of cyclopean; rename it, or choose another --out.")
+        raise InputError(
+            f"{path} is not a manifest of cyclopean (a JSON object on each line, in UTF-8); rename it, or choose "
+            "another --out."
+        )
     if end < size:
         file.truncate(end)
 

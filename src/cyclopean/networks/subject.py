@@ -1,4 +1,4 @@
-"""The mask of the object at a point: a head on the features of a network that predicts depth.
+"""The mask of the object at a point of a picture whose depth is known or predicted.
 
 What does not depend on the point is computed once for a picture; another point costs a few convolutions at an eighth of
 the size, and a very small network at a quarter.
@@ -12,32 +12,36 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from cyclopean.networks.mobile import Encoder
+
 Map = Float[Tensor, "b c h w"]
 
-# Channels of Mobile's features, encoder and decoder joined, at 1/32, 1/16, 1/8 and 1/4 of the size.
-FEATURES = (320 + 192, 96 + 128, 32 + 96, 24 + 48)
+FEATURES = (320, 96, 32, 24)  # channels of the encoder's features at 1/32, 1/16, 1/8 and 1/4 of the size
 EMBEDDED = (96, 80, 64, 48)  # ours, at the same sizes
 COMPARED = (96, 64, 48)  # after they were compared with the point, at 1/32, 1/16 and 1/8
 MASKS, KEYS, GROUPS, CONTEXT = 16, 24, 4, 12  # channels of which masks are made, at 1/4
 INNER = 12  # channels of the networks that points choose
 WIDTHS = (0.06, 0.2, 0.6)  # of bells around the point, in shorter sides of the picture
+RANGE = 0.01, 0.99  # quantiles of inverse depth between which its range lies
+BEYOND = 0.5  # of that range: inverse depth is cut off so far outside
 STEEP = 8.0  # times the range of depth: how fast a difference of depth saturates
 EVIDENCE = 4  # colours and inverse depth
 PLACE = 2 + len(WIDTHS) + 2 + 3  # offset, bells, difference of depth (signed, saturated), of colours
 
 
 class SubjectNet(nn.Module):
-    """Logits of the mask of the object at a point, at a quarter of the size of the features' picture; 1.0 million
-    parameters.
+    """Logits of the mask of the object at a point, at a quarter of the picture's size; 2.8 million parameters.
 
-    `embed` takes the features of a picture, its colours and its inverse depth, and gives embeddings at 1/32 to 1/4.
-    `forward` compares those at every pixel with those at the point: at 1/8 to 1/32 in a U-Net (Ronneberger et al.
-    2015), at 1/4 in three layers of 1x1 convolutions whose weights are a function of the point (Tian et al. 2020,
-    conditional convolutions). Ours; clicks as maps are Xu et al. 2016 (deep interactive object selection).
+    `embed` takes a picture and its inverse depth, and gives embeddings at 1/32 to 1/4: features of an encoder of
+    MobileNetV2 (`mobile.Encoder`), joined from coarse to fine with colours and inverse depth. `forward` compares those
+    at every pixel with those at the point: at 1/8 to 1/32 in a U-Net (Ronneberger et al. 2015), at 1/4 in three layers
+    of 1x1 convolutions whose weights are a function of the point (Tian et al. 2020, conditional convolutions). Ours;
+    clicks as maps are Xu et al. 2016 (deep interactive object selection). Sizes must be multiples of 32.
     """
 
     def __init__(self) -> None:
         super().__init__()
+        self.encoder = Encoder()
         self.project = nn.ModuleList(_unit(n, c, 1) for n, c in zip(FEATURES, EMBEDDED, strict=True))
         self.join = nn.ModuleList(_unit(a + b + EVIDENCE, b, 3) for a, b in itertools.pairwise(EMBEDDED))
         self.more = nn.ModuleList(_unit(c, c, 3) for c in EMBEDDED)
@@ -67,13 +71,15 @@ class SubjectNet(nn.Module):
             self.controller[2].bias.copy_(torch.cat([part for pair in first for part in pair]))  # type: ignore[operator]
 
     def embed(
-        self, features: Sequence[Float[Tensor, "b _ _ _"]], evidence: Float[Tensor, "b 4 h w"]
+        self, image: Float[Tensor, "b 3 h w"], inverse_depth: Float[Tensor, "b 1 h w"]
     ) -> list[Float[Tensor, "b _ _ _"]]:
         """Return embeddings: what masks are made of and keys at 1/4, then those at 1/32 to 1/4.
 
-        `features` are coarse to fine; `evidence` (colours in [0,1], inverse depth as a share of its range) has the size
-        of the finest.
+        The image is in [0,1]; inverse depth counts as a share of its range, so it may be of any scale and shift.
         """
+        features = self.encoder(2 * image - 1)[::-1][: len(FEATURES)]
+        seen = torch.cat([image, in_range(inverse_depth)], 1)
+        evidence = F.interpolate(seen, size=features[-1].shape[-2:], mode="area")
         x = self.project[0](features[0])
         x = x + self.whole(x.mean((2, 3)))[..., None, None]
         x = x + self.more[0](x)
@@ -118,6 +124,12 @@ class SubjectNet(nn.Module):
         for k, (a, c) in enumerate(self.layers):
             x = torch.baddbmm(parts[2 * k + 1][..., None], parts[2 * k].view(-1, c, a), F.relu(x) if k else x)
         return (x.view(b * n, 1, *masks.shape[-2:]) + context[:, -1:]).view(b, n, *masks.shape[-2:])
+
+
+def in_range(inverse_depth: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
+    """Return each map of inverse depth as a share of its own range, cut off a little outside of it."""
+    low, high = (inverse_depth.flatten(1).quantile(q, 1)[:, None, None, None] for q in RANGE)
+    return ((inverse_depth - low) / (high - low).clamp(min=1e-9)).clamp(-BEYOND, 1 + BEYOND)
 
 
 def _unit(channels: int, more: int, size: int, stride: int = 1) -> nn.Sequential:
